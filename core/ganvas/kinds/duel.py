@@ -1,0 +1,285 @@
+"""One generator against one discriminator: ``Duel``, and ``Match``, one round of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.kinds.algorithm import Step, Update
+from ganvas.kinds.objectives import Augmentation, Loss, Regularizer, Side
+from ganvas.kinds.options import Scheduled
+from ganvas.kinds.records import Critique, Generated, Terms
+
+__all__ = ["Duel", "Match"]
+
+SIDES: tuple[Side, Side] = ("discriminator", "generator")
+
+
+class Match:
+    """One round of a duel, as losses' owners and regularizers see it. Everything costly is lazy and computed once.
+
+    Attributes:
+        side: whose objective is being computed.
+        step: the engine's step.
+        duel: the duel.
+        latents: (N, D) the fakes were made from, or None.
+        condition_real, condition_fake: (N, K) or None.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        step: Step,
+        duel: Duel,
+        *,
+        real: Tensor,
+        fake: Callable[[], Tensor | Generated],
+        latents: Tensor | None = None,
+        condition_real: Tensor | None = None,
+        condition_fake: Tensor | None = None,
+    ) -> None:
+        self.side = side
+        self.step = step
+        self.duel = duel
+        self.latents = latents
+        self.condition_real = condition_real
+        self.condition_fake = condition_fake
+        self.wants: set[str] = set()
+        self._given_real = real
+        self._make_fake = fake
+        self._samples: dict[str, Tensor] = {}
+        self._critiques: dict[str, Critique] = {}
+        self._gradients: dict[str, Tensor] = {}
+        self.generated: Generated | None = None
+
+    @property
+    def real(self) -> Tensor:
+        """(N, C, H, W) in [-1, 1], before augmentation; a leaf that asks for a gradient where one is wanted."""
+        if "real" not in self._samples:
+            real = self._given_real
+            if self.side == "discriminator" and "real" in self.wants:
+                real = real.detach().requires_grad_(True)
+            self._samples["real"] = real
+        return self._samples["real"]
+
+    @property
+    def fake(self) -> Tensor:
+        """(N, C, H, W) in [-1, 1], before augmentation. On the discriminator's side no gradient reaches the generator."""
+        if "fake" not in self._samples:
+            with torch.set_grad_enabled(self.side == "generator"):
+                made = self._make_fake()
+            self.generated = made if isinstance(made, Generated) else Generated(made)
+            fake = self.generated.samples
+            if self.side == "discriminator" and "fake" in self.wants:
+                fake = fake.detach().requires_grad_(True)
+            self._samples["fake"] = fake
+        return self._samples["fake"]
+
+    def critique(self, which: str) -> Critique:
+        """The discriminator's critique of the ``"real"`` or ``"fake"`` samples, augmented."""
+        if which not in self._critiques:
+            augmentation, rng = self.duel.augmentation, self.step.rng
+            samples, condition = (
+                (self.real, self.condition_real) if which == "real" else (self.fake, self.condition_fake)
+            )
+            if which == "real" and self.side == "discriminator":
+                samples = augmentation.mix(samples, self.fake, rng) if self.duel.mixes else samples
+            # On the generator's side the critique of the reals is a constant: the discriminator is frozen there.
+            self._critiques[which] = self.criticise(augmentation(samples, which, rng), condition)
+        return self._critiques[which]
+
+    def criticise(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        """The discriminator's critique of any samples (interpolates, say), not augmented."""
+        critique = self.duel.discriminator(samples, condition)
+        critique.samples = samples if critique.samples is None else critique.samples
+        critique.condition = condition if critique.condition is None else critique.condition
+        critique.scores = critique.scores.float() if critique.scores.dtype in _HALF else critique.scores
+        return critique
+
+    def gradients(self, which: str) -> Tensor:
+        """Gradient of the scores' sum (mean over patches, sum over the batch) with respect to the samples.
+
+        Shaped like the samples, and itself differentiable. It shares the forward pass of the update where that runs in
+        float32; under lower precision it is computed anew, in float32, because double backward there gives NaN.
+        """
+        if which not in self._gradients:
+            samples = self.real if which == "real" else self.fake
+            if torch.is_autocast_enabled(samples.device.type):
+                condition = self.condition_real if which == "real" else self.condition_fake
+                leaf = samples.detach().float().requires_grad_(True)
+                with torch.autocast(samples.device.type, enabled=False):
+                    critique = self.criticise(self.duel.augmentation(leaf, which, self.step.rng), condition)
+                self._gradients[which] = input_gradients(critique, leaf)
+            else:
+                self._gradients[which] = input_gradients(self.critique(which), samples)
+        return self._gradients[which]
+
+
+_HALF = (torch.bfloat16, torch.float16)
+
+
+def input_gradients(critique: Critique, samples: Tensor) -> Tensor:
+    """Gradient of the scores with respect to the samples: one score per sample (patches are averaged), summed."""
+    scores = critique.scores.flatten(1).mean(1).sum() if critique.scores.dim() > 1 else critique.scores.sum()
+    return torch.autograd.grad(scores, samples, create_graph=True)[0]
+
+
+class Duel(nn.Module):
+    """One generator against one discriminator, with the loss, the augmentation and the regularizers between them.
+
+    An algorithm may hold several (CycleGAN holds two). It owns no training loop: it says what the terms of a match
+    are and in which updates they belong.
+
+    Args:
+        discriminator, generator: the two networks; the generator may be a translator.
+        loss: the adversarial loss.
+        augmentation: applied to everything the discriminator sees; None is the identity.
+        regularizers: callables that take this duel (``list[Use[Regularizer]]``).
+    """
+
+    def __init__(
+        self,
+        discriminator: nn.Module,
+        loss: Loss,
+        augmentation: Augmentation | None,
+        regularizers: Sequence[Callable[[Duel], Regularizer]],
+        generator: nn.Module,
+    ) -> None:
+        super().__init__()
+        if augmentation is not None and not augmentation.differentiable:
+            raise ValueError(
+                f"{type(augmentation).__name__} is not differentiable and cannot stand before a discriminator; "
+                "use diffaugment or none"
+            )
+        head = getattr(discriminator, "head", discriminator)
+        given, demanded = getattr(head, "gives", frozenset()), getattr(head, "demands", frozenset())
+        if lacking := loss.needs - given:
+            raise ValueError(f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}")
+        if unused := demanded - loss.needs:
+            raise ValueError(
+                f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
+                f"{', '.join(sorted(unused))}"
+            )
+        self.generator = generator
+        self.discriminator = discriminator
+        self.loss = loss
+        self.augmentation = augmentation if augmentation is not None else _Identity()
+        self.mixes = type(self.augmentation).mix is not Augmentation.mix
+        self.regularizers = nn.ModuleList(build(self) for build in regularizers)
+        for regularizer in self._regularizers():
+            regularizer.prepare({"generator": generator, "discriminator": discriminator})
+
+    def _regularizers(self) -> list[Regularizer]:
+        return list(self.regularizers)  # type: ignore[arg-type]
+
+    def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
+        """The terms of one side's update: the adversarial loss and the regularizers that join and are due."""
+        due = [
+            regularizer
+            for regularizer in self._regularizers()
+            if match.side in regularizer.joins
+            and not regularizer.own_step
+            and match.step.index % regularizer.every == 0
+        ]
+        for regularizer in due:
+            match.wants |= regularizer.wants
+        terms: Terms = {}
+        if adversarial:
+            terms |= self._adversarial(match)
+        for regularizer in due:
+            terms |= self.penalty(regularizer, match)
+        return terms
+
+    def _adversarial(self, match: Match) -> Terms:
+        if match.side == "discriminator":
+            fake, real = match.critique("fake"), match.critique("real")
+            value = self.loss.discriminator(real, fake)
+            match.step.log("scores/real", real.scores.detach().mean())
+            match.step.log("scores/fake", fake.scores.detach().mean())
+            self.augmentation.observe(real)
+        else:
+            value = self.loss.generator(match.critique("fake"), _LazyCritique(match, "real"))  # type: ignore[arg-type]
+        return value if isinstance(value, dict) else {"adversarial": value}
+
+    def penalty(self, regularizer: Regularizer, match: Match) -> Terms:
+        """One regularizer's weighted terms."""
+        match.wants |= regularizer.wants
+        value = regularizer.penalty(match)
+        if value is None:
+            return {}
+        weight = Scheduled.of(regularizer.weight).at(match.step) * (regularizer.every if regularizer.rescale else 1)
+        name = getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+        named = value if isinstance(value, dict) else {name: value}
+        return {f"penalty/{term}": weight * scalar for term, scalar in named.items()}
+
+    def updates(
+        self,
+        match: Callable[[Side, Step], Match],
+        *,
+        steps: int | Scheduled = 1,
+        names: dict[Side, str] | None = None,
+        batch: str = "shared",
+    ) -> list[Update]:
+        """The discriminator's update, the generator's, and between them the regularizers' own steps, in order.
+
+        Args:
+            match: makes a match for a side; called inside the objectives.
+            steps: discriminator steps per iteration.
+            names: names of the two networks in the algorithm's ``networks()``, and so of the updates.
+            batch: which batch the generator's update sees: ``shared`` or ``fresh``.
+        """
+        names = names or {"discriminator": "discriminator", "generator": "generator"}
+        first: list[Update] = []
+        rest: list[Update] = []
+        for side in SIDES:
+            around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
+            for regularizer in self._regularizers():
+                if regularizer.own_step and side in regularizer.joins:
+                    around[regularizer.place].append(self._own_step(regularizer, side, match, names[side]))
+            main = Update(
+                names[side],
+                trains=[names[side]],
+                objective=lambda step, side=side: self.terms(match(side, step)),
+                repeat=steps if side == "discriminator" else 1,
+                batch="shared" if side == "discriminator" else batch,
+                after=lambda step, side=side: self.constrain(side),
+            )
+            rest += [*around["before"], main, *around["after"]]
+        return first + rest
+
+    def _own_step(self, regularizer: Regularizer, side: Side, match: Callable[[Side, Step], Match], network: str):
+        return Update(
+            f"{network}.{getattr(regularizer, 'component_name', type(regularizer).__name__.lower())}",
+            trains=[network],
+            objective=lambda step: self.penalty(regularizer, match(side, step)),
+            optimizer=network,
+            every=regularizer.every,
+            after=lambda step: self.constrain(side),
+        )
+
+    def constrain(self, side: Side) -> None:
+        """Applies the constraints that hold after a step of this side."""
+        for regularizer in self._regularizers():
+            if side in regularizer.joins:
+                regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
+
+
+class _Identity(Augmentation):
+    differentiable = True
+
+    def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
+        return images
+
+
+class _LazyCritique:
+    """A critique that is computed when first looked at: most generator losses never read the reals."""
+
+    def __init__(self, match: Match, which: str) -> None:
+        self._match = match
+        self._which = which
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._match.critique(self._which), name)

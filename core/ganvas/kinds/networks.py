@@ -1,0 +1,162 @@
+"""Contracts of the networks: generator, translator, discriminator, head, backbone, encoder, classifier, extractor.
+
+Images are float (N, C, H, W) in [-1, 1], any H, W and C; latents one flat tensor (N, D); conditions float, usually
+(N, K), or None where the stage has none. ``shape`` is (C, H, W) of a sample; ``condition`` is the shape of one
+condition without the batch, such as ``(10,)``, or None.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ganvas.kinds.records import Critique, Generated, Latents, Terms
+
+__all__ = ["Backbone", "Classifier", "Discriminator", "Encoder", "Extractor", "Generator", "Head", "Translator"]
+
+Shape = tuple[int, ...]
+
+
+class Generator(nn.Module):
+    """Latents and a condition -> samples. Built with ``(shape, condition)``.
+
+    Attributes:
+        latents: sizes and priors of the latents, by named group.
+        sample_shape: (C, H, W) of what it makes.
+        conditional: whether the network uses its condition.
+    """
+
+    latents: Latents
+    sample_shape: Shape
+    conditional: bool = False
+
+    @abstractmethod
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor | Generated:
+        """(N, D) and (N, K) or None -> (N, C, H, W) in [-1, 1], or ``Generated`` with named extras."""
+
+
+class Translator(nn.Module):
+    """Image -> image. Built with ``(shape, condition)``, the shape of its output; ``inputs`` may differ in channels."""
+
+    conditional: bool = False
+
+    @abstractmethod
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), both in [-1, 1]."""
+
+
+class Head(nn.Module):
+    """Trunk features -> scores. Built with ``(features, condition)``: F, and the condition's shape or None.
+
+    Attributes:
+        conditional: whether the scores depend on the condition.
+        gives: extra fields of its critiques; ``demands``: those that the loss must use, or the head is trained wrong.
+    """
+
+    conditional: bool = False
+    gives: ClassVar[frozenset[str]] = frozenset()
+    demands: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        """(N, F, *S) -> a critique with scores (N, *S)."""
+
+
+class Discriminator(nn.Module):
+    """Samples -> critique: a trunk with a head. Built with ``(shape, condition)``.
+
+    Attributes:
+        conditional: whether the scores depend on the condition.
+        head: the head, where there is one; ``gives`` and ``demands`` are read from it.
+    """
+
+    conditional: bool = False
+
+    @abstractmethod
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        """(N, C, H, W) -> a critique with scores (N, *S): one per sample (S empty) or one per patch."""
+
+
+class Backbone(nn.Module):
+    """An image network without a head. Built with ``(shape)``.
+
+    Attributes:
+        features: F, the width of what ``forward`` returns.
+    """
+
+    features: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> (N, F)."""
+
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) -> named intermediate maps (N, F_l, H_l, W_l), from the finest to the coarsest."""
+        raise NotImplementedError(f"{type(self).__name__} offers no feature maps")
+
+
+class Encoder(nn.Module):
+    """A self-supervised method over a backbone. Built with ``(backbone)``.
+
+    Attributes:
+        views: the recommended augmentation of each view, as it would stand in a spec; their number is the number of
+            views that ``objective`` takes.
+        features: F, the width of what ``encode`` returns.
+    """
+
+    views: ClassVar[Sequence[str | dict[str, Any]]]
+    features: int
+
+    @abstractmethod
+    def objective(self, *views: Tensor) -> Terms:
+        """One batch (N, C, H, W) per view -> weighted terms."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> (N, F)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encode(images)
+
+    def after_update(self, progress: float) -> None:  # noqa: B027 (a hook: most methods need none)
+        """Runs after each optimizer step; ``progress`` in [0, 1) is the share of the steps done (EMA targets)."""
+
+
+class Classifier(nn.Module):
+    """Features or images -> classes or attributes. Built with ``(shape, outputs)``: of one input, and how many logits.
+
+    Attributes:
+        classes: names of the outputs.
+        features: width of ``embed``, where offered.
+    """
+
+    classes: Sequence[str] = ()
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, *shape) -> logits (N, K)."""
+
+
+class Extractor(nn.Module):
+    """The feature network of a metric.
+
+    Attributes:
+        name: what stands after the ``@`` of a metric's name, with input size, range and resize policy where they are
+            not the extractor's only ones.
+        features: F.
+    """
+
+    name: str
+    features: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> float features (N, F)."""
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """All that the features depend on: weights, input size, range, resize policy."""
+        return {"extractor": self.name}

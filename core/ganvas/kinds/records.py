@@ -1,0 +1,121 @@
+"""What components hand to one another: critiques, terms, latents, generated samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Critique", "Generated", "Latents", "Terms"]
+
+Terms = dict[str, Tensor]
+"""Named, already weighted scalars; the engine sums them, backpropagates the sum and logs each by its name."""
+
+
+class Critique:
+    """What a discriminator says about a batch.
+
+    Attributes:
+        scores: (N, *S), raw (no sigmoid); higher means more real. One per sample, or one per patch.
+        features: (N, F, *S) or None, the trunk's last features.
+        layers: named intermediate features, for losses and regularizers that match them.
+        samples: (N, C, H, W), what was judged; filled in by the engine where the discriminator leaves it out.
+        condition: what it was judged under, or None; filled in likewise.
+        fields: whatever else a head gives (SAN's ``direction``, class logits), also readable as attributes.
+    """
+
+    def __init__(
+        self,
+        scores: Tensor,
+        features: Tensor | None = None,
+        layers: Mapping[str, Tensor] | None = None,
+        condition: Tensor | None = None,
+        samples: Tensor | None = None,
+        **fields: Any,
+    ) -> None:
+        self.scores = scores
+        self.features = features
+        self.layers = dict(layers or {})
+        self.condition = condition
+        self.samples = samples
+        self.fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"this critique has no {name!r}; its head gives {sorted(fields) or 'scores only'}")
+
+    def __repr__(self) -> str:
+        return f"Critique(scores {tuple(self.scores.shape)}, fields {sorted(self.fields)})"
+
+
+class Generated:
+    """Samples with what else the generator knows of them (a mask, a mean and variance).
+
+    Attributes:
+        samples: (N, C, H, W) in [-1, 1].
+        fields: named tensors, also readable as attributes.
+    """
+
+    def __init__(self, samples: Tensor, **fields: Tensor) -> None:
+        self.samples = samples
+        self.fields = fields
+
+    def __getattr__(self, name: str) -> Tensor:
+        fields = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"these samples carry no {name!r}, only {sorted(fields) or 'samples'}")
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a generator draws its samples from: named groups of numbers that lie side by side in one flat tensor (N, D).
+
+    Attributes:
+        groups: name -> size, in order; ``{"z": 100}``, or EigenGAN's ``{"noise": 64, "layer0": 6, "layer1": 6}``.
+        priors: name -> ``"normal"`` (mean 0, deviation 1; the default) or ``"uniform"`` (in [-1, 1]).
+    """
+
+    groups: Mapping[str, int]
+    priors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(self.groups.values())
+
+    def slice(self, group: str) -> slice:
+        """Where a group lies in the flat tensor."""
+        start = 0
+        for name, size in self.groups.items():
+            if name == group:
+                return slice(start, start + size)
+            start += size
+        raise KeyError(f"no group of latents is called {group!r}; there are {', '.join(self.groups)}")
+
+    def split(self, latents: Tensor) -> dict[str, Tensor]:
+        """The flat tensor (N, D) as its groups, each (N, size)."""
+        return dict(zip(self.groups, latents.split(list(self.groups.values()), dim=1), strict=True))
+
+    def sample(self, number: int, rng: torch.Generator) -> Tensor:
+        """Draws (number, D) from the prior, on the generator's device."""
+        latents = torch.randn(number, self.size, generator=rng, device=rng.device)
+        for name, prior in self.priors.items():
+            if prior == "uniform":
+                part = latents[:, self.slice(name)]
+                part.copy_(torch.rand(part.shape, generator=rng, device=rng.device) * 2 - 1)
+        return latents
+
+    def truncate(self, latents: Tensor, strength: float) -> Tensor:
+        """Pulls latents towards the prior's mean (zero); 1 changes nothing, 0 gives the mean."""
+        return latents * strength
+
+    def traverse(self, latents: Tensor, group: str, axis: int, values: Sequence[float]) -> Tensor:
+        """One latent (1, D) -> (len(values), D): the group's axis takes each value, everything else stays."""
+        moved = latents.expand(len(values), -1).clone()
+        moved[:, self.slice(group).start + axis] = torch.as_tensor(values, dtype=latents.dtype, device=latents.device)
+        return moved
