@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Condition", "Data", "DataField", "Dataset", "MissingData", "Segment"]
+__all__ = ["Condition", "Data", "DataField", "Dataset", "MissingData", "Segment", "Sources"]
 
 
 class MissingData(Exception):
@@ -79,6 +79,35 @@ class Dataset(ABC):
     def sources(self) -> Mapping[str, Dataset]:
         """Parts that are drawn from independently, by name; a plain dataset is its own only source."""
         return {"": self}
+
+
+class Sources(Dataset):
+    """Several datasets side by side, each drawn from independently: ``dataset: {a: {use: …}, b: {use: …}}``."""
+
+    def __init__(self, sources: Mapping[str, Dataset]) -> None:
+        self._sources = dict(sources)
+
+    @property
+    def fields(self) -> Mapping[str, DataField]:
+        return next(iter(self._sources.values())).fields
+
+    @property
+    def fingerprint(self) -> str:
+        return "+".join(f"{name}={part.fingerprint}" for name, part in self._sources.items())
+
+    def __len__(self) -> int:
+        return max(len(part) for part in self._sources.values())
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {
+            f"{name}.{key}": value
+            for name, part in self._sources.items()
+            for key, value in part[index % len(part)].items()
+        }
+
+    @property
+    def sources(self) -> Mapping[str, Dataset]:
+        return self._sources
 
 
 def to_float(values: Tensor, spec: DataField) -> Tensor:
@@ -182,9 +211,7 @@ class Data:
             else:
                 items = [dataset[index] for index in range(start, stop)]
                 batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
-            batch = {
-                name: to_float(values.to(self.device), dataset.fields[name]) for name, values in batch.items()
-            }
+            batch = {name: to_float(values.to(self.device), dataset.fields[name]) for name, values in batch.items()}
             batch["index"] = torch.arange(start, stop, device=self.device)
             yield batch
 

@@ -121,7 +121,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.encode(images)
 
-    def after_update(self, progress: float) -> None:  # noqa: B027 (a hook: most methods need none)
+    def after_update(self, progress: float) -> None:
         """Runs after each optimizer step; ``progress`` in [0, 1) is the share of the steps done (EMA targets)."""
 
 

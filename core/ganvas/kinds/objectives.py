@@ -68,10 +68,10 @@ class Regularizer(nn.Module):
         """The term, not yet weighted; None where it has no term on this side."""
         return None
 
-    def constrain(self, networks: Mapping[str, nn.Module]) -> None:  # noqa: B027
+    def constrain(self, networks: Mapping[str, nn.Module]) -> None:
         """Runs after each step of the sides it joins (weight clipping)."""
 
-    def prepare(self, networks: Mapping[str, nn.Module]) -> None:  # noqa: B027
+    def prepare(self, networks: Mapping[str, nn.Module]) -> None:
         """Runs once, when the duel is built (spectral normalisation)."""
 
 
@@ -88,7 +88,7 @@ class Augmentation(nn.Module):
     def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> the same; ``side`` is ``real``, ``fake`` or ``view``."""
 
-    def observe(self, real: Critique) -> None:  # noqa: B027
+    def observe(self, real: Critique) -> None:
         """Runs after the discriminator's update, with its critique of the reals (ADA)."""
 
     def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Position", "Scheduled", "Trained", "Use"]
+__all__ = ["Group", "Position", "Scheduled", "Trained", "Use"]
 
 K = TypeVar("K")
 
@@ -120,7 +120,7 @@ class Scheduled:
       one (the critic steps of WGAN's reference implementation, 2017).
 
     Read it with ``.at(step)``; a bound on the option (``Field(gt=0)``) holds for every number in it. An option that
-    is a whole number (``Annotated[Scheduled, Whole]``) is rounded.
+    must stay whole is declared with ``Field(multiple_of=1)`` and rounded where it is read.
     """
 
     value: float
@@ -169,3 +169,8 @@ class Scheduled:
         return [corner for corner in corners if corner is not None]
 
 
+class Group:
+    """Options that stand together under one key, without being a component: ``checkpoint: {every: 5m, keep: 2}``.
+
+    A class that derives from it declares them as the keyword-only arguments of its ``__init__``, as a component does.
+    """

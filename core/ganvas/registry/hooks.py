@@ -27,8 +27,8 @@ class StageRecord:
         folder: the stage's folder.
         spec: the resolved spec as YAML text.
         options: flat option -> value, for hyperparameters.
-        resumed_at: iterations done when this process took over; 0 at the start. Logs hold nothing from there on.
-        log_sizes: what each tracker wanted to remember at the checkpoint that is resumed, by tracker.
+        resumed_at, resumed_images: iterations done and images seen when this process took over; 0 at the start. What a
+            log holds from beyond there was never reached and has to go.
     """
 
     experiment: str
@@ -37,6 +37,7 @@ class StageRecord:
     spec: str
     options: Mapping[str, Any]
     resumed_at: int = 0
+    resumed_images: int = 0
 
 
 @hookspec

@@ -1,0 +1,272 @@
+"""The command line. Nothing here imports torch before a command needs it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import ganvas
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="ganvas",
+    help="Train, compare and measure generative adversarial networks from one YAML spec.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Spec = Annotated[str, typer.Argument(help="a spec's file, a stage's folder, or `quickstart`")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="change one value of the spec")]
+Runs = Annotated[Path, typer.Option(help="the folder of all runs")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: an accelerator where there is one")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a stage's folder, a spec, or an experiment's folder")]
+
+
+@app.command()
+def train(
+    spec: Spec,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    fresh: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="train this stage anew, or `all`")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a spec, then train what is not trained yet."""
+    from ganvas.cli.reporting import ConsoleReporter, final_table
+    from ganvas.runs.api import choose_device, read
+    from ganvas.runs.experiment import train_experiment
+
+    experiment = read(spec, set_ or ())
+    reporter = ConsoleReporter(quiet=as_json)
+    results = train_experiment(experiment, runs, choose_device(device), reporter, fresh or ())
+    if as_json:
+        typer.echo(json.dumps({"stages": {name: result.json() for name, result in results.items()}}))
+    else:
+        final_table(experiment, results, runs)
+
+
+@app.command()
+def check(
+    spec: Spec,
+    set_: Set = None,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="print the complete spec, every default written out")
+    ] = False,
+) -> None:
+    """Find what is wrong with a spec: every mistake, every data set and weight that is missing."""
+    from ganvas.runs.api import read
+    from ganvas.runs.checking import check_experiment
+    from ganvas.runs.folders import to_yaml
+
+    experiment = read(spec, set_ or ())
+    report = check_experiment(experiment)
+    for line in experiment.remarks:
+        _say(f"note: {line}")
+    for line in report.missing:
+        _say(f"missing: {line}")
+    if resolved:
+        typer.echo(to_yaml(experiment.plain()), nl=False)
+        return
+    for stage, networks in report.parameters.items():
+        for network, count in networks.items():
+            typer.echo(f"{stage:<16} {network:<20} {count:>12,} parameters")
+    for stage in report.unchecked:
+        typer.echo(f"{stage:<16} not built: its data or weights are missing")
+    typer.echo(f"{experiment.shown}: no mistakes" + (f", {len(report.missing)} missing" if report.missing else ""))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="only this kind")] = None,
+    as_json: Json = False,
+) -> None:
+    """The components there are."""
+    from ganvas.kinds import KINDS
+    from ganvas.registry.documents import did_you_mean
+    from ganvas.registry.plugins import Host
+
+    if kind is not None and kind not in KINDS:
+        raise typer.BadParameter(f"there is no kind {kind!r}{did_you_mean(kind, list(KINDS))}")
+    if as_json:
+        from ganvas.registry.table import components
+
+        typer.echo(json.dumps(list(components(kind).values()), indent=1, default=str))
+        return
+    host = Host(Path.cwd())
+    last = None
+    for entry in host.entries(kind):
+        if entry.kind != last:
+            typer.echo(f"{'' if last is None else chr(10)}{entry.kind}: {KINDS[entry.kind].summary}")
+            last = entry.kind
+        typer.echo(f"  {entry.name:<20} {host.summary(entry)}")
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(metavar="KIND/NAME", help="such as loss/hinge")]) -> None:
+    """One component: what it does, its options, where it comes from."""
+    from ganvas.cli.showing import page
+
+    typer.echo(page(name), nl=False)
+
+
+@app.command()
+def plugins(as_json: Json = False) -> None:
+    """Where components come from, and what failed to load."""
+    from ganvas.registry.plugins import Host
+
+    host = Host(Path.cwd())
+    if as_json:
+        typer.echo(json.dumps([record.json() for record in host.plugins], indent=1))
+        return
+    for record in host.plugins:
+        version = f" {record.version}" if record.version else ""
+        typer.echo(f"{record.name}{version}: {record.status}, {len(record.components)} components, {record.origin}")
+        if record.error:
+            typer.echo("".join(f"    {line}\n" for line in record.error.rstrip().splitlines()), nl=False)
+
+
+@app.command()
+def schema(output: Annotated[Path | None, typer.Option("-o", "--output", help="write it to this file")] = None) -> None:
+    """The JSON schema of specs, for editors."""
+    from ganvas.registry.plugins import Host
+    from ganvas.spec.schema import spec_schema
+
+    text = json.dumps(spec_schema(Host(Path.cwd())), indent=1)
+    if output is None:
+        typer.echo(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    number: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
+    condition: Annotated[str | None, typer.Option(help="a class's number or name, or a list; drawn otherwise")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="of the draws; the stage's own otherwise")] = None,
+    output: Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")] = Path("samples.png"),
+    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+) -> None:
+    """Draw images from a trained stage."""
+    from ganvas.cli.pictures import write_images
+    from ganvas.runs.finding import find_run
+
+    if output.suffix not in (".png", ".npz"):
+        raise typer.BadParameter(f"{output} must end in .png or .npz")
+    found, name = find_run(run, stage, set_ or (), runs, device)
+    value: Any = None
+    if condition is not None:
+        from ganvas.registry.documents import parse
+
+        value = parse(condition, "--condition", Path.cwd()).plain
+    images = found[name].sample(number, condition=value, seed=seed)
+    write_images(images, output)
+    typer.echo(f"{number} images of {name}: {output}")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="a metric, such as fid or '{use: fid, samples: 1000}'")
+    ] = None,
+    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """The metrics of a trained stage; named ones are measured, else those of its spec are shown."""
+    from ganvas.cli.reporting import metric_lines
+    from ganvas.runs.finding import evaluate_run
+
+    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say)
+    if as_json:
+        typer.echo(json.dumps(metrics))
+        return
+    lines = metric_lines(metrics)
+    typer.echo("\n".join(lines) if lines else f"{name}: nothing was measured; name a metric with --metric")
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+def main() -> None:
+    """Runs the command line; every expected failure is one clear message and a distinct exit status."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO if os.environ.get("GANVAS_DEBUG") else logging.WARNING)
+    logging.getLogger("ganvas").setLevel(logging.INFO)
+    sys.exit(_guarded())
+
+
+def _guarded() -> int:
+    import click
+
+    from ganvas.registry.documents import Mistakes
+    from ganvas.registry.plugins import BrokenComponent
+
+    try:
+        status = app(standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (Mistakes, BrokenComponent) as error:
+        return _fail(str(error), 2)
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _fail(*_explained(error))
+
+
+def _fail(message: str, status: int) -> int:
+    if message:
+        typer.echo(message, err=True)
+    if os.environ.get("GANVAS_DEBUG"):
+        traceback.print_exc()
+    return status
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Message and exit status of what training may end with."""
+    import signal
+
+    import torch
+
+    from ganvas.engine.errors import BrokenState, NonFinite, ResourceError, Stopped
+    from ganvas.kinds.data import MissingData
+
+    if isinstance(error, NonFinite):
+        return str(error), 3
+    if isinstance(error, Stopped):
+        status = 130 if error.signal == signal.SIGINT else 75
+        return f"stopped by {error}; the same command goes on from there", status
+    if isinstance(error, MissingData | ResourceError | BrokenState):
+        return str(error), 4
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if out_of_memory:
+        return f"out of memory: {str(error).splitlines()[0]}; a smaller batch_size needs less", 4
+    said = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    return f"{trace}internal error ({said}). This is a bug of ganvas {ganvas.__version__} or of a plugin", 1

@@ -1,0 +1,501 @@
+"""The training loop: one iteration after another over an algorithm's updates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.engine import states
+from ganvas.engine.average import Average
+from ganvas.engine.batches import Batches
+from ganvas.engine.errors import BrokenState, NonFinite, ResourceError, Stopped
+from ganvas.engine.randomness import Randomness
+from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
+from ganvas.kinds.data import Data
+from ganvas.kinds.optimizer import Optimizer
+from ganvas.kinds.options import Scheduled
+
+__all__ = ["Job", "Outcome", "Progress", "check_updates", "train"]
+
+
+@dataclass
+class Progress:
+    """What a progress bar reads, from another thread, whenever it likes."""
+
+    steps: int = 0
+    index: int = 0
+    scalars: dict[str, float] = field(default_factory=dict)
+    doing: str = ""
+
+
+@dataclass
+class Job:
+    """Everything the loop needs of a stage.
+
+    Attributes:
+        optimizers: by the updates' optimizer names.
+        average: half-life in images and the networks to average, or None.
+        folder: where checkpoints go.
+        checkpoint_every: seconds, or iterations (an int).
+        scalars, pictures: called with (index, images, values) at log points; evaluate: with (index) and returns
+            scalars; saved: with (index, path).
+    """
+
+    name: str
+    algorithm: Algorithm
+    data: Data
+    optimizers: Mapping[str, Optimizer]
+    steps: int
+    batch_size: int
+    seed: int
+    device: torch.device
+    folder: Path
+    average: tuple[Scheduled, Sequence[str]] | None = None
+    bf16: bool = False
+    clip_gradients: float | None = None
+    log_every: int = 20
+    pictures_every: int | None = None
+    evaluate_every: int | None = None
+    checkpoint_every: float | int = 300.0
+    keep: int = 2
+    started: Callable[[int], None] = lambda index: None
+    scalars: Callable[[int, int, dict[str, float]], None] = lambda index, images, values: None
+    pictures: Callable[[int, int, dict[str, Preview]], None] = lambda index, images, values: None
+    evaluate: Callable[[int, Any], dict[str, float]] = lambda index, average: {}
+    saved: Callable[[int, Path], None] = lambda index, path: None
+    warn: Callable[[str], None] = lambda message: None
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass
+class Outcome:
+    """How a stage ended.
+
+    Attributes:
+        resumed_at: iterations that were done before.
+        length_read: whether something depended on the number of steps, so that more steps start anew.
+    """
+
+    resumed_at: int
+    length_read: bool
+    average: Average | None
+
+
+def train(job: Job) -> Outcome:
+    """Trains to ``job.steps`` from the newest usable checkpoint, or from the start."""
+    algorithm, device = job.algorithm, job.device
+    networks = algorithm.networks()
+    groups = [group if isinstance(group, tuple) else (group,) for group in algorithm.updates()]
+    updates = list(itertools.chain.from_iterable(groups))
+    check_updates(networks, updates, set(job.optimizers))
+
+    # What moves: the parameters of each update, and one torch optimizer per optimizer name.
+    parameters = {u.name: [p for name in u.trains for p in networks[name].parameters()] for u in updates}
+    everything = list({id(p): p for ps in parameters.values() for p in ps}.values())
+    optimizers = {name: job.optimizers[name].build(ps) for name, ps in _by_optimizer(updates, parameters).items()}
+    scheduled = {name: job.optimizers[name] for name in optimizers}
+    randomness = Randomness(job.seed, device)
+    batches = Batches(job.data, job.batch_size, randomness, device)
+    average = None
+    if job.average is not None:
+        average = Average({name: networks[name] for name in job.average[1]}, job.average[0], job.batch_size)
+    log = _Log()
+    reads_length = [False]
+
+    # Where an earlier process stopped, if one did.
+    state, path = _newest(job)
+    start = 0
+    if state is not None:
+        assert path is not None
+        try:
+            algorithm.load_state_dict(state["algorithm"])
+            for name, optimizer in optimizers.items():
+                _load_optimizer(optimizer, state["optimizers"][name])
+            if average is not None:
+                average.load(state["average"])
+            batches.load(state["batches"])
+            log.load(state["log"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise BrokenState(f"the checkpoint {path} does not belong to this spec: {said}") from None
+        start, reads_length[0] = state["index"], state["length_read"]
+    job.started(start)
+    job.progress.steps, job.progress.index = job.steps, start
+    algorithm.train()
+    for parameter in everything:
+        parameter.requires_grad_(False)
+    trainable: list[nn.Parameter] = []
+    seen: set[str] = set() if start == 0 else {update.name for update in updates}
+    last_saved, clock = time.monotonic(), _Clock(start * job.batch_size)
+    if state is None and job.pictures_every is not None:
+        _pictures(job, average, batches, 0)
+
+    def note_length() -> None:
+        reads_length[0] = True
+
+    def save(index: int) -> Path:
+        log.check(job, _last(job))
+        tree = {
+            "stage": job.name,
+            "index": index,
+            "algorithm": algorithm.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+            "average": average.state() if average is not None else None,
+            "batches": batches.state(),
+            "log": log.state(),
+            "length_read": reads_length[0],
+        }
+        return _save(job, index, tree)
+
+    with _Signals() as signals:
+        for index in range(start, job.steps):
+            logging = (index + 1) % job.log_every == 0 or index + 1 == job.steps
+            step = Step(
+                index=index,
+                size=job.batch_size,
+                steps=job.steps,
+                device=device,
+                rng=randomness.rng,
+                draw=batches.draw,
+                note_length=note_length,
+            )
+            randomness.others("iteration", index)
+            shared: dict[str, Tensor] | None = None
+
+            for group in groups:
+                if index % group[0].every:
+                    continue
+                repeats = max(1, round(Scheduled.of(group[0].repeat).at(step)))
+                for repetition in range(repeats):
+                    step.repetition = repetition
+
+                    # Only what these updates train asks for gradients.
+                    wanted = (
+                        parameters[group[0].name]
+                        if len(group) == 1
+                        else [p for update in group for p in parameters[update.name]]
+                    )
+                    if wanted is not trainable:
+                        for parameter in trainable:
+                            parameter.requires_grad_(False)
+                        for parameter in wanted:
+                            parameter.requires_grad_(True)
+                        trainable = wanted
+
+                    # Gradients, of every update of the group before any of them steps.
+                    for update in group:
+                        if update.batch == "fresh" or (update.batch == "shared" and repetition > 0):
+                            step.batch = batches.draw()
+                        else:
+                            shared = shared if shared is not None else batches.draw()
+                            step.batch = shared
+                        randomness.at(update.name, index, repetition)
+                        with _precision(job):
+                            terms = update.objective(step)
+                        if not terms:
+                            continue
+                        total = _sum(terms)
+                        if len(group) == 1:
+                            total.backward()
+                        else:
+                            mine = parameters[update.name]
+                            gradients = torch.autograd.grad(total, mine, retain_graph=True, allow_unused=True)
+                            for parameter, gradient in zip(mine, gradients):
+                                parameter.grad = gradient
+                        log.terms(index, update.name, terms)
+                        if update.name not in seen:
+                            _check_gradients(update, networks)
+                            seen.add(update.name)
+
+                    # Steps.
+                    for update in group:
+                        mine, optimizer = parameters[update.name], optimizers[update.optimizer_name]
+                        if job.clip_gradients is not None:
+                            nn.utils.clip_grad_norm_(mine, job.clip_gradients)
+                        if logging and repetition == 0:
+                            log.add(f"grad/{update.name}", _norm(mine))
+                        settings = scheduled[update.optimizer_name].settings(step)
+                        if settings:
+                            for parameter_group in optimizer.param_groups:
+                                parameter_group.update(settings)
+                        optimizer.step()
+                        optimizer.zero_grad(set_to_none=True)
+                        if update.after is not None:
+                            with torch.no_grad():
+                                update.after(step)
+
+            if average is not None:
+                average.update(step)
+            for name, value in step.logged.items():
+                log.add(name, value)
+
+            # Log points: the only moments that wait for the device.
+            done = index + 1
+            job.progress.index = done
+            images = done * job.batch_size
+            if logging:
+                scalars = log.flush(job, _last(job))
+                scalars |= {
+                    f"grad/learning-rate.{name}": optimizer.param_groups[0]["lr"]
+                    for name, optimizer in optimizers.items()
+                }
+                job.progress.scalars = scalars
+                job.scalars(done, images, {**scalars, "time/images-per-second": clock.rate(images)})
+            if job.pictures_every is not None and (done % job.pictures_every == 0 or done == job.steps):
+                _pictures(job, average, batches, done)
+                clock.reset(images)
+            if job.evaluate_every is not None and done % job.evaluate_every == 0 and done < job.steps:
+                metrics = job.evaluate(done, average)
+                if metrics:
+                    job.scalars(done, images, metrics)
+                clock.reset(images)
+
+            # The state, from time to time and when a signal asks for it.
+            due = (
+                done % job.checkpoint_every == 0
+                if isinstance(job.checkpoint_every, int)
+                else time.monotonic() - last_saved >= job.checkpoint_every
+            )
+            if due or signals.received or done == job.steps:
+                path = save(done)
+                last_saved = time.monotonic()
+                job.saved(done, path)
+            if signals.received and done < job.steps:
+                batches.close()
+                name = signal.Signals(signals.received).name
+                raise Stopped(signals.received, f"{name} at iteration {done} of {job.steps}; the state is in {path}")
+    batches.close()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    return Outcome(start, reads_length[0], average)
+
+
+def check_updates(networks: Mapping[str, nn.Module], updates: Sequence[Update], named: set[str]) -> None:
+    """Raises ``ValueError`` for updates that contradict one another or the networks."""
+    names = [update.name for update in updates]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two updates are called {name!r}")
+    owner: dict[int, str] = {}
+    for update in updates:
+        for trained in update.trains:
+            if trained not in networks:
+                known = ", ".join(networks)
+                raise ValueError(f"the update {update.name!r} trains {trained!r}, but the networks are {known}")
+            for parameter in networks[trained].parameters():
+                other = owner.setdefault(id(parameter), update.optimizer_name)
+                if other != update.optimizer_name:
+                    raise ValueError(
+                        f"a parameter of {trained!r} belongs to two optimizers, {other!r} and {update.optimizer_name!r}"
+                    )
+    wanted = {update.optimizer_name for update in updates}
+    if lacking := wanted - named:
+        raise ValueError(f"no optimizer for {', '.join(sorted(lacking))}")
+
+
+# -- parts of the loop ---------------------------------------------------------------------------------------------------
+
+
+def _by_optimizer(updates: Iterable[Update], parameters: Mapping[str, list[nn.Parameter]]) -> dict[str, list[Any]]:
+    found: dict[str, dict[int, nn.Parameter]] = {}
+    for update in updates:
+        into = found.setdefault(update.optimizer_name, {})
+        into.update({id(parameter): parameter for parameter in parameters[update.name]})
+    return {name: list(ps.values()) for name, ps in found.items()}
+
+
+def _precision(job: Job) -> Any:
+    return torch.autocast(job.device.type, torch.bfloat16) if job.bf16 else nullcontext()
+
+
+def _sum(terms: Mapping[str, Tensor]) -> Tensor:
+    values = iter(terms.values())
+    total = next(values)
+    for value in values:
+        total = total + value
+    return total
+
+
+@torch.no_grad()
+def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+def _check_gradients(update: Update, networks: Mapping[str, nn.Module]) -> None:
+    for name in update.trains:
+        own = list(networks[name].parameters())
+        if own and all(parameter.grad is None for parameter in own):
+            raise ValueError(
+                f"the update {update.name!r} trains {name!r}, but its objective gave that network no gradient: "
+                "is something detached on the way?"
+            )
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    optimizer.load_state_dict(state)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for name, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape and value.dim() > 0:
+                    # Fused kernels walk through memory: moments must lie in memory as their parameter does.
+                    optimizer.state[parameter][name] = torch.empty_like(parameter).copy_(value)
+
+
+def _pictures(job: Job, average: Average | None, batches: Batches, index: int) -> None:
+    """Previews with the averaged weights, from streams of their own: training does not notice."""
+    randomness = Randomness(job.seed, job.device)
+    batch = batches.first(64)
+    job.progress.doing = "pictures"
+    with torch.no_grad(), evaluating(job.algorithm), average.applied() if average is not None else nullcontext():
+        previews = job.algorithm.previews(batch, randomness.at("previews"))
+    job.progress.doing = ""
+    if previews:
+        job.pictures(index, index * job.batch_size, previews)
+
+
+class evaluating:
+    """Eval mode inside, each module's own mode afterwards."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.modes = [(inner, inner.training) for inner in module.modules()]
+        self.module = module
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *exception: object) -> None:
+        for inner, mode in self.modes:
+            inner.training = mode
+
+
+class _Log:
+    """Scalars between two log points, kept as tensors so that nothing waits for the device; read as their means."""
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[str, int, Tensor]] = []  # the index is -1 for what may be infinite
+        self.known: dict[str, list[float]] = {}
+
+    def terms(self, index: int, update: str, terms: Mapping[str, Tensor]) -> None:
+        for name, value in terms.items():
+            self.pending.append((name if "/" in name else f"loss/{update}.{name}", index, value.detach()))
+
+    def add(self, tag: str, value: Tensor) -> None:
+        self.pending.append((tag, -1, value))
+
+    def check(self, job: Job, last: str) -> None:
+        """Reads what is pending, all at once. Raises ``NonFinite`` for a term that is no number."""
+        if not self.pending:
+            return
+        values = torch.stack([value.to(job.device, torch.float32) for _, _, value in self.pending]).tolist()
+        for (tag, index, _), value in zip(self.pending, values):
+            if not math.isfinite(value) and index >= 0:
+                raise NonFinite(
+                    f"{job.name}: the term {tag!r} became {value} in iteration {index + 1}; {last}. "
+                    "A smaller learning rate, clip_gradients or a regularizer may help"
+                )
+            self.known.setdefault(tag, []).append(value)
+        self.pending.clear()
+
+    def flush(self, job: Job, last: str) -> dict[str, float]:
+        self.check(job, last)
+        means = {tag: sum(values) / len(values) for tag, values in self.known.items()}
+        self.known.clear()
+        return means
+
+    def state(self) -> dict[str, Any]:
+        return {"known": self.known}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.known = {tag: list(values) for tag, values in state["known"].items()}
+
+
+class _Clock:
+    """Images per second since the last reading."""
+
+    def __init__(self, images: int) -> None:
+        self.reset(images)
+
+    def reset(self, images: int) -> None:
+        self.images, self.time = images, time.perf_counter()
+
+    def rate(self, images: int) -> float:
+        rate = (images - self.images) / max(1e-9, time.perf_counter() - self.time)
+        self.reset(images)
+        return rate
+
+
+class _Signals:
+    """Notes SIGTERM, SIGUSR1 and SIGINT; the loop ends after its iteration. A second SIGINT ends at once."""
+
+    NOTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def __enter__(self) -> _Signals:
+        self.old: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self.old = {number: signal.signal(number, self._note) for number in self.NOTED}
+        return self
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+def _checkpoints(job: Job) -> list[Path]:
+    return sorted(job.folder.glob("[0-9]*.safetensors"))
+
+
+def _last(job: Job) -> str:
+    saved = _checkpoints(job)
+    return f"the last good state is {saved[-1]}" if saved else "no state was saved yet"
+
+
+def _newest(job: Job) -> tuple[Any, Path | None]:
+    """The newest checkpoint that can be read; a damaged one is named in a warning and the one before is used."""
+    found = _checkpoints(job)
+    for path in reversed(found):
+        try:
+            return states.load(path), path
+        except BrokenState as error:
+            job.warn(f"{error}; going back to the checkpoint before")
+    if found:
+        job.warn("no checkpoint can be read: training starts from the beginning")
+    return None, None
+
+
+def _save(job: Job, index: int, tree: dict[str, Any]) -> Path:
+    path = job.folder / f"{index:09d}.safetensors"
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{job.folder} cannot be written: {error.strerror}") from error
+    states.save(path, tree)
+    for old in _checkpoints(job)[: -job.keep]:
+        old.unlink(missing_ok=True)
+    for part in job.folder.glob(".*.part"):  # left by a process that was killed while it wrote
+        part.unlink(missing_ok=True)
+    return path

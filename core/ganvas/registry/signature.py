@@ -1,0 +1,331 @@
+"""A component's options, derived from the signature of its ``__init__``.
+
+What stands before the ``*`` is given by the engine; the keyword-only arguments are the options, and their type hints
+are the whole declaration: validation, the JSON schema and the documentation all come from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from ganvas.kinds import KINDS
+from ganvas.kinds.options import Group, Scheduled, Trained, Use
+from ganvas.registry.plugins import BrokenComponent, kind_of
+
+__all__ = [
+    "Form",
+    "GroupForm",
+    "Leaf",
+    "ListOf",
+    "MapOf",
+    "OneOf",
+    "Option",
+    "ScheduledForm",
+    "TrainedForm",
+    "UseForm",
+    "options_of",
+]
+
+REQUIRED: Any = object()
+
+
+class Form:
+    """What a value in a spec may be."""
+
+    def describe(self) -> str:
+        raise NotImplementedError
+
+
+@dataclass
+class Leaf(Form):
+    """A value of Python's own types; pydantic checks it, strictly on YAML's types."""
+
+    hint: Any
+    metadata: tuple[Any, ...] = ()
+
+    @functools.cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(Annotated[self.hint, *self.metadata] if self.metadata else self.hint)  # type: ignore[misc]
+
+    def describe(self) -> str:
+        return _hint_name(self.hint)
+
+
+@dataclass
+class UseForm(Form):
+    """A component of a kind: a name, or a mapping with ``use:``."""
+
+    kind: str
+
+    def describe(self) -> str:
+        return self.kind
+
+
+@dataclass
+class TrainedForm(Form):
+    """What an earlier stage trained: its name, ``stage.part``, or a finished stage's folder."""
+
+    kind: str
+
+    def describe(self) -> str:
+        return f"trained {self.kind}"
+
+
+@dataclass
+class ScheduledForm(Form):
+    """A number that may change while training."""
+
+    metadata: tuple[Any, ...] = ()
+
+    @functools.cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(Annotated[float, *self.metadata] if self.metadata else float)  # type: ignore[misc]
+
+    def describe(self) -> str:
+        return "number or schedule"
+
+
+@dataclass
+class ListOf(Form):
+    """A list; ``length`` is fixed for tuples."""
+
+    items: tuple[Form, ...]
+    fixed: bool = False
+
+    def describe(self) -> str:
+        if self.fixed:
+            return f"[{', '.join(item.describe() for item in self.items)}]"
+        return f"list of {self.items[0].describe()}"
+
+
+@dataclass
+class MapOf(Form):
+    """A mapping from names to values."""
+
+    item: Form
+
+    def describe(self) -> str:
+        return f"mapping of {self.item.describe()}"
+
+
+@dataclass
+class OneOf(Form):
+    """One of several forms; None among them makes the option optional."""
+
+    forms: tuple[Form, ...]
+    none: bool
+
+    def describe(self) -> str:
+        return " or ".join([form.describe() for form in self.forms] + (["nothing"] if self.none else []))
+
+
+@dataclass
+class GroupForm(Form):
+    """Options that stand together under one key."""
+
+    group: type[Group]
+
+    def describe(self) -> str:
+        return "mapping of " + ", ".join(options_of(self.group))
+
+
+@dataclass
+class Option:
+    """One option of a component."""
+
+    name: str
+    form: Form
+    default: Any
+    description: str
+    path_like: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "type": self.form.describe() + bounds(self.form),
+            "default": None if self.required else to_jsonable_python(self.default, fallback=str),
+            "required": self.required,
+            "description": self.description,
+        }
+
+
+@functools.cache
+def options_of(component: type) -> dict[str, Option]:
+    """The options of a component's class, by name. Raises ``BrokenComponent`` with file and line."""
+    found: dict[str, Option] = {}
+    for owner in component.__mro__:
+        init = owner.__dict__.get("__init__")
+        if init is None:
+            continue
+        signature = inspect.signature(init)
+        hints = _hints(init, owner)
+        for parameter in signature.parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in found:
+                found[parameter.name] = _option(parameter, hints, init, owner)
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
+            break  # without **options, what the base class takes is this class's own business
+    return found
+
+
+def given_to(component: type, kind: str) -> int:
+    """How many of the kind's positionals the class takes. Raises ``BrokenComponent`` for one that nobody gives."""
+    init = component.__init__
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    offered = KINDS[kind].given
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return len(offered)
+    for extra in positional[len(offered) :]:
+        if extra.default is inspect.Parameter.empty:
+            what = f"only {', '.join(offered)}" if offered else "nothing"
+            raise BrokenComponent(
+                f"{where(init)}: {component.__name__}.__init__ asks for {extra.name!r}, but a {kind} is given {what}; "
+                f"put a * before it to make it an option"
+            )
+    return min(len(positional), len(offered))
+
+
+def where(thing: Any) -> str:
+    """``file:line`` of a function or class."""
+    try:
+        return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
+    except (OSError, TypeError):
+        return getattr(thing, "__module__", "?")
+
+
+def _hints(init: Any, owner: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(init, include_extras=True)
+    except Exception as error:
+        raise BrokenComponent(
+            f"{where(init)}: a type hint of {owner.__name__}.__init__ cannot be resolved ({error}); "
+            "import it at module level, not under TYPE_CHECKING"
+        ) from error
+
+
+def _option(parameter: inspect.Parameter, hints: Mapping[str, Any], init: Any, owner: type) -> Option:
+    name = parameter.name
+    if name not in hints:
+        raise BrokenComponent(
+            f"{where(init)}: the option {name!r} of {owner.__name__} has no type hint; write {name}: float = …"
+        )
+    default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+    try:
+        form, field = _form(hints[name])
+    except BrokenComponent as error:
+        raise BrokenComponent(f"{where(init)}: the option {name!r} of {owner.__name__}: {error}") from error
+    description = field.description if field is not None and field.description else ""
+    return Option(name, form, default, description, path_like=_mentions_path(form))
+
+
+def _mentions_path(form: Form) -> bool:
+    match form:
+        case Leaf(hint=hint):
+            return hint is Path or Path in get_args(hint)
+        case OneOf(forms=forms) | ListOf(items=forms):
+            return any(_mentions_path(inner) for inner in forms)
+    return False
+
+
+def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | None]:
+    field: FieldInfo | None = None
+    while get_origin(hint) is Annotated:
+        hint, *extras = get_args(hint)
+        for extra in extras:
+            if isinstance(extra, FieldInfo):
+                field = extra
+                metadata = (*metadata, *extra.metadata)
+            else:
+                metadata = (*metadata, extra)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Use, Trained):
+        kind = "" if arguments[0] is Any else kind_of(arguments[0])
+        if kind is None or (kind == "" and origin is Use):
+            raise BrokenComponent(f"{origin.__name__}[{arguments[0]}] names no kind's base class")
+        return (UseForm(kind) if origin is Use else TrainedForm(kind)), field
+    if hint in (Use, Trained):
+        raise BrokenComponent(f"write which kind: {hint.__name__}[Loss]")
+    if hint is Scheduled:
+        return ScheduledForm(metadata), field
+    if isinstance(hint, type) and issubclass(hint, Group):
+        return GroupForm(hint), field
+    if origin in (Union, types.UnionType) and _mentions_component(hint):
+        members = [member for member in arguments if member is not type(None)]
+        forms = tuple(_form(member, metadata)[0] for member in members)
+        none = type(None) in arguments
+        return (OneOf(forms, none)), field
+    if origin in (list, Sequence, typing.Sequence) and _mentions_component(hint):
+        return ListOf((_form(arguments[0])[0],)), field
+    if origin is tuple and _mentions_component(hint):
+        return ListOf(tuple(_form(item, metadata)[0] for item in arguments), fixed=True), field
+    if origin in (dict, Mapping) and _mentions_component(hint):
+        return MapOf(_form(arguments[1])[0]), field
+    return Leaf(hint, metadata), field
+
+
+def _mentions_component(hint: Any) -> bool:
+    if hint is Scheduled or get_origin(hint) in (Use, Trained) or (isinstance(hint, type) and issubclass(hint, Group)):
+        return True
+    return any(_mentions_component(inner) for inner in get_args(hint))
+
+
+def bounds(form: Form) -> str:
+    """`` > 0``, `` in [0, 1]``: the bounds of a number, as text."""
+    metadata = getattr(form, "metadata", ())
+    said = []
+    for item in metadata:
+        for attribute, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="), ("multiple_of", "a multiple of")):
+            value = getattr(item, attribute, None)
+            if value is not None:
+                said.append(f"{sign} {value:g}" if isinstance(value, int | float) else f"{sign} {value}")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _hint_name(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " | ".join(str(argument) for argument in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join("nothing" if a is type(None) else _hint_name(a) for a in arguments)
+    if origin is Annotated:
+        return _hint_name(arguments[0]) + bounds(Leaf(arguments[0], tuple(_unpacked(arguments[1:]))))
+    if origin in (list, Sequence):
+        return f"list of {_hint_name(arguments[0])}"
+    if origin is tuple:
+        return f"[{', '.join('...' if a is Ellipsis else _hint_name(a) for a in arguments)}]"
+    if origin is dict:
+        return f"mapping of {_hint_name(arguments[1])}"
+    names = {
+        int: "whole number",
+        float: "number",
+        str: "text",
+        bool: "true or false",
+        Path: "path",
+        type(None): "nothing",
+    }
+    return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _unpacked(extras: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for extra in extras:
+        found += extra.metadata if isinstance(extra, FieldInfo) else [extra]
+    return found
+
+
+__all__ += ["REQUIRED", "PydanticUndefined", "ValidationError", "bounds", "given_to", "where"]

@@ -1,0 +1,186 @@
+"""``check``: build every network on the meta device, and say all that would stop training before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ganvas.engine.training import check_updates
+from ganvas.kinds.algorithm import Algorithm
+from ganvas.kinds.data import Data, MissingData
+from ganvas.registry.documents import Mistakes, Problem
+from ganvas.spec.build import Builder
+from ganvas.spec.experiment import DatasetSpec, Experiment, StageSpec
+from ganvas.spec.validate import Component, StageReference
+
+__all__ = ["Report", "check_experiment", "optimizer_names"]
+
+
+@dataclass
+class Report:
+    """What ``ganvas check`` found.
+
+    Attributes:
+        parameters: stage -> network -> number of parameters.
+        missing: data sets and weights that are not there, one line each.
+        unchecked: stages that could not be built because of that.
+    """
+
+    parameters: dict[str, dict[str, int]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+
+def check_experiment(experiment: Experiment, opened: Any = None) -> Report:
+    """Builds every stage without memory for weights. Raises ``Mistakes`` with all that is wrong.
+
+    Args:
+        opened: gives the product of a finished stage's folder; folders are skipped where it is None.
+    """
+    report = Report()
+    problems: list[Problem] = []
+    algorithms: dict[str, Algorithm] = {}
+    datasets: dict[str, Data | None] = {}
+    for name, stage in experiment.stages.items():
+        if any(used not in algorithms for used in stage.uses):
+            report.unchecked.append(name)
+            continue
+        try:
+            data = _data(stage, datasets, report)
+            if data is None:
+                report.unchecked.append(name)
+                continue
+            algorithms[name] = _build(stage, data, algorithms, report, opened)
+        except MissingData as error:
+            report.missing.append(f"stages.{name}: {error}")
+            report.unchecked.append(name)
+        except Mistakes as mistakes:
+            problems += mistakes.problems
+    if problems:
+        raise Mistakes(problems)
+    report.missing = list(dict.fromkeys(report.missing))
+    return report
+
+
+def _data(stage: StageSpec, known: dict[str, Data | None], report: Report) -> Data | None:
+    key = repr(_components(stage.dataset))
+    if key not in known:
+        known[key] = None
+        try:
+            dataset = Builder(stage.seed).dataset(stage.dataset)
+            try:
+                for part in dataset.sources.values():
+                    len(part)
+            except MissingData as error:
+                report.missing.append(str(error))
+            known[key] = Data(dataset)
+        except MissingData as error:
+            report.missing.append(str(error))
+    return known[key]
+
+
+def _components(dataset: DatasetSpec) -> Any:
+    if isinstance(dataset, dict):
+        return {name: part.plain() for name, part in dataset.items()}
+    return dataset.plain()
+
+
+def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], report: Report, opened: Any) -> Algorithm:
+    def trained(reference: StageReference) -> Any:
+        if reference.stage is not None:
+            assert reference.part is not None
+            return algorithms[reference.stage].products()[reference.part]
+        if opened is None:
+            raise MissingData(f"{reference.text} is looked at when training starts")
+        return opened(reference)
+
+    builder = Builder(stage.seed, trained)
+    place, path = stage.algorithm.place, f"stages.{stage.name}"
+    with torch.device("meta"):
+        algorithm: Algorithm = builder.build(stage.algorithm, data)
+        networks = algorithm.networks()
+        problems = list(_needs(builder, algorithm, data, stage))
+        try:
+            updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
+            named = optimizer_names(stage, {update.optimizer_name for update in updates})
+            check_updates(networks, updates, named)
+        except ValueError as error:
+            problems.append(Problem(place, path, str(error)))
+        ema = stage.settings.options.get("ema")
+        chosen = getattr(ema, "networks", None) if ema is not None and not hasattr(ema, "at") else None
+        for name in chosen or ():
+            if name not in networks:
+                message = f"there is no network {name!r} to average, only {', '.join(networks)}"
+                problems.append(Problem(place, f"{path}.ema.networks", message))
+        if ema is not None and not chosen and not algorithm.averaged:
+            message = (
+                f"{stage.algorithm.name} averages no network unless ema names some: {{half_life: N, networks: […]}}"
+            )
+            problems.append(Problem(place, f"{path}.ema", message))
+        problems += _metrics(stage, data, algorithm, builder)
+    if problems:
+        raise Mistakes(problems)
+    for component, made in builder.built:
+        missing = getattr(made, "missing", None)
+        if callable(missing) and (said := missing()):
+            report.missing.append(f"{component.path}: {said}")
+    report.parameters[stage.name] = {
+        name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()
+    }
+    return algorithm
+
+
+def optimizer_names(stage: StageSpec, wanted: set[str]) -> set[str]:
+    """The optimizer names a stage's spec provides for. Raises ``Mistakes`` for one that no update has."""
+    optimizers = stage.settings.options["optimizers"]
+    if isinstance(optimizers, Component):
+        return wanted
+    path = f"stages.{stage.name}.optimizers"
+    problems = [
+        Problem(component.place, f"{path}.{name}", f"no update uses this; the updates use {', '.join(sorted(wanted))}")
+        for name, component in optimizers.items()
+        if name not in wanted
+    ]
+    if problems:
+        raise Mistakes(problems)
+    return set(optimizers)
+
+
+def _needs(builder: Builder, algorithm: Algorithm, data: Data, stage: StageSpec) -> Iterable[Problem]:
+    """Fields that some part needs and the dataset lacks, named with the part."""
+    told: set[str] = set()
+    for component, made in builder.built:
+        if component.kind == "condition":
+            for lacking in sorted(set(made.needs) - set(data.fields)):
+                told.add(lacking)
+                yield _lacks(component, lacking, data)
+    for lacking in sorted(set(algorithm.needs) - set(data.fields) - told):
+        yield _lacks(stage.algorithm, lacking, data)
+
+
+def _lacks(component: Component, field_name: str, data: Data) -> Problem:
+    given = ", ".join(data.fields)
+    message = f"the {component.kind} {component.name!r} needs the field {field_name!r}, but the dataset gives {given}"
+    return Problem(component.place, component.path, message)
+
+
+def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builder) -> list[Problem]:
+    """Builds the metrics too; a metric that this algorithm cannot serve is a mistake of the spec."""
+    problems: list[Problem] = []
+    evaluate = stage.settings.options.get("evaluate")
+    for component in evaluate.metrics if evaluate is not None else ():
+        try:
+            metric = builder.build(component, data)
+        except Mistakes as mistakes:
+            problems += mistakes.problems
+            continue
+        for method in sorted(getattr(metric, "needs", ())):
+            if not hasattr(algorithm, method):
+                message = (
+                    f"the metric {component.name!r} needs a stage that can {method}; {stage.algorithm.name} cannot"
+                )
+                problems.append(Problem(component.place, component.path, message))
+    return problems

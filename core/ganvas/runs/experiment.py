@@ -1,0 +1,559 @@
+"""Training an experiment: every stage that is not trained yet, in order; what is there is used where it lies."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.utils import save_image
+
+from ganvas.engine import states
+from ganvas.engine.average import Average
+from ganvas.engine.errors import BrokenState, ResourceError
+from ganvas.engine.evaluation import TrainedStage, measure
+from ganvas.engine.training import Job, Progress, train
+from ganvas.kinds.algorithm import Algorithm, Preview
+from ganvas.kinds.data import Data, MissingData
+from ganvas.kinds.options import Scheduled
+from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
+from ganvas.registry.hooks import StageRecord
+from ganvas.runs import keys
+from ganvas.runs.checking import check_experiment
+from ganvas.runs.folders import MODEL, StageFolder, environment, find_finished, find_shorter, newest_sibling, to_yaml
+from ganvas.runs.loading import model_tree, open_stage, product_of, start_from
+from ganvas.runs.lock import Lock
+from ganvas.spec.build import Builder, derived_seed, fork_random
+from ganvas.spec.experiment import Experiment, StageSpec
+from ganvas.spec.stage import seconds
+from ganvas.spec.validate import Component, StageReference
+
+__all__ = ["Reporter", "StageResult", "locate", "measure_folder", "train_experiment"]
+
+log = logging.getLogger("ganvas")
+
+
+class Reporter:
+    """What a user sees of a training; this one is silent. The command line has its own."""
+
+    def say(self, message: str) -> None:
+        """One line."""
+
+    def warn(self, message: str) -> None:
+        log.warning(message)
+
+    @contextmanager
+    def stage(self, name: str, progress: Progress):
+        """Shows progress while a stage trains."""
+        yield
+
+
+@dataclass
+class StageResult:
+    """How one stage came out: its folder, whether it was trained now or before, its metrics."""
+
+    name: str
+    folder: Path
+    status: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "status": self.status, "metrics": self.metrics}
+
+
+class _Session:
+    """One call of ``train``: the stages' data and folders as they become known."""
+
+    def __init__(self, experiment: Experiment, runs: Path, device: torch.device, reporter: Reporter) -> None:
+        self.experiment = experiment
+        self.runs = runs
+        self.device = device
+        self.reporter = reporter
+        self.folders: dict[str, Path] = {}
+        self.keys: dict[str, str] = {}
+        self._data: dict[str, Data] = {}
+        self._opened: dict[str, TrainedStage] = {}
+
+    def data(self, stage: StageSpec) -> Data:
+        """The stage's data; the same object for stages with the same dataset."""
+        spec = stage.dataset
+        plain = {k: v.plain() for k, v in spec.items()} if isinstance(spec, dict) else spec.plain()
+        name = json.dumps(plain, sort_keys=True, default=str)
+        if name not in self._data:
+            self._data[name] = Data(Builder(stage.seed).dataset(spec), device=self.device)
+        return self._data[name]
+
+    def reference_key(self, reference: StageReference) -> str:
+        if reference.stage is not None:
+            return self.keys[reference.stage]
+        assert reference.folder is not None
+        return StageFolder.open(reference.folder).record.get("key", str(reference.folder))
+
+    def opened(self, reference: StageReference) -> TrainedStage:
+        folder = self.folders[reference.stage] if reference.stage is not None else reference.folder
+        assert folder is not None
+        if str(folder) not in self._opened:
+            self._opened[str(folder)] = open_stage(folder, self.device)
+        return self._opened[str(folder)]
+
+    def trained(self, reference: StageReference) -> Any:
+        algorithm = self.opened(reference).algorithm
+        part = reference.part if reference.stage is not None else product_of(algorithm, reference)
+        assert part is not None
+        return algorithm.products()[part]
+
+    def used(self, stage: StageSpec) -> dict[str, Any]:
+        """The models of the stages that this one uses, to be kept inside its own."""
+        found: dict[str, Any] = {}
+        for reference in stage.references:
+            if reference.path.endswith(".start"):
+                continue
+            if reference.stage is not None:
+                found[reference.stage] = states.load(self.folders[reference.stage] / MODEL)
+            elif reference.folder is not None:
+                record = StageFolder.open(reference.folder).record
+                found[reference.text] = found[str(reference.folder)] = {
+                    "spec": (reference.folder / "spec.yaml").read_text(encoding="utf-8"),
+                    "stage": record.get("stage"),
+                    "tree": states.load(reference.folder / MODEL),
+                }
+        return found
+
+
+def train_experiment(
+    experiment: Experiment,
+    runs: Path,
+    device: torch.device,
+    reporter: Reporter | None = None,
+    fresh: Sequence[str] = (),
+) -> dict[str, StageResult]:
+    """Checks, then trains every stage that is not trained yet. ``fresh``: stages to train anew, or ``all``."""
+    reporter = reporter or Reporter()
+    session = _Session(experiment, runs, device, reporter)
+    _check_fresh(experiment, fresh)
+    report = check_experiment(experiment, opened=session.trained)
+    for line in experiment.remarks:
+        reporter.say(line)
+    if report.missing:
+        raise MissingData("\n".join(report.missing))
+    _check_runs_folder(runs)
+    results: dict[str, StageResult] = {}
+    for name, stage in experiment.stages.items():
+        results[name] = _stage(session, stage, anew=name in fresh or "all" in fresh)
+        session.folders[name] = results[name].folder
+        _write_last(runs / experiment.name, results)
+    return results
+
+
+def locate(experiment: Experiment, runs: Path) -> dict[str, Path]:
+    """The folders of the finished stages of a spec, without training."""
+    session = _Session(experiment, runs, torch.device("cpu"), Reporter())
+    for name, stage in experiment.stages.items():
+        parts = _parts(session, stage)
+        session.keys[name] = keys.key_of(parts)
+        if (found := find_finished(runs, session.keys[name])) is not None:
+            session.folders[name] = found.path
+    return session.folders
+
+
+def _check_fresh(experiment: Experiment, fresh: Sequence[str]) -> None:
+    known = [*experiment.stages, "all"]
+    problems = [
+        Problem(Place(f"--fresh {name}"), "", f"there is no stage {name!r}{did_you_mean(name, known)}")
+        for name in fresh
+        if name not in known
+    ]
+    if problems:
+        raise Mistakes(problems)
+
+
+def _check_runs_folder(runs: Path) -> None:
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ResourceError(
+            f"the runs folder {runs} cannot be written ({error.strerror}); name another with --runs"
+        ) from error
+
+
+def _parts(session: _Session, stage: StageSpec) -> dict[str, str]:
+    deterministic = session.experiment.settings.options["deterministic"]
+    fingerprint = session.data(stage).fingerprint
+    return keys.key_parts(stage, fingerprint, deterministic, session.reference_key)
+
+
+def _stage(session: _Session, stage: StageSpec, anew: bool) -> StageResult:
+    reporter, runs, experiment = session.reporter, session.runs, session.experiment
+    parts = _parts(session, stage)
+    key = session.keys[stage.name] = keys.key_of(parts)
+    if not anew and (found := find_finished(runs, key)) is not None:
+        return _reuse(session, stage, found)
+    label = _label(experiment, stage)
+    folder = StageFolder(runs / experiment.name / stage.name / (f"{label}-{key}" if label else key))
+    lock = Lock(folder.path)
+    lock.acquire(reporter.say)
+    try:
+        folder = StageFolder.open(folder.path)
+        if folder.finished and not anew:  # another process was faster
+            return _reuse(session, stage, folder)
+        if anew:
+            aside = _set_aside(folder.path)
+            if aside is not None:
+                reporter.say(f"{stage.name}: the old folder is now {aside}")
+            folder = StageFolder(folder.path)
+            folder.path.mkdir(parents=True)
+        elif not folder.record:
+            _begin(session, stage, folder, parts)
+        folder.write(
+            experiment=experiment.name,
+            stage=stage.name,
+            key=key,
+            key_without_steps=keys.key_of(parts, without="steps"),
+            parts=parts,
+            steps=stage.settings.steps,
+            registry=str(experiment.host.catalogue_file.parent) if experiment.host.catalogue_file else None,
+        )
+        reporter.say(f"{stage.name}: {folder.path}")
+        metrics = _train(session, stage, folder)
+    finally:
+        lock.release()
+    return StageResult(stage.name, folder.path, "trained", metrics)
+
+
+def _begin(session: _Session, stage: StageSpec, folder: StageFolder, parts: Mapping[str, str]) -> None:
+    """A new folder: from a shorter training of the same, or from nothing; says what changed since the last one."""
+    reporter, steps = session.reporter, stage.settings.steps
+    shorter = find_shorter(session.runs, keys.key_of(parts, without="steps"), steps)
+    if shorter is not None:
+        done = shorter.record["steps"]
+        if not shorter.record.get("length_read", True):
+            reporter.say(f"{stage.name}: going on from {done} iterations in {shorter.path}")
+            for name in ("checkpoints", "metrics.jsonl", "samples"):
+                source = shorter.path / name
+                if source.is_dir():
+                    shutil.copytree(source, folder.path / name, dirs_exist_ok=True)
+                elif source.is_file():
+                    shutil.copy2(source, folder.path / name)
+            for source in shorter.path.glob("events.out.tfevents.*"):
+                shutil.copy2(source, folder.path / source.name)
+            return
+        reporter.say(
+            f"{stage.name}: training anew, because something in it follows the number of steps "
+            f"({done} in {shorter.path.name}, now {steps})"
+        )
+        return
+    sibling = newest_sibling(folder.path)
+    if sibling is not None:
+        changed = keys.changes(sibling.record.get("parts", {}), parts)
+        if changed:
+            shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
+            reporter.say(f"{stage.name}: training anew, because {shown}")
+
+
+def _reuse(session: _Session, stage: StageSpec, folder: StageFolder) -> StageResult:
+    """A finished stage is used where it lies; what was not measured yet is measured now."""
+    evaluate = stage.settings.options.get("evaluate")
+    wanted = list(evaluate.metrics) if evaluate is not None else []
+    measured = folder.record.get("measured", [])
+    lacking = [component for component in wanted if component.plain() not in measured]
+    session.reporter.say(f"{stage.name}: trained already, in {folder.path}")
+    if lacking:
+        measure_folder(session.experiment, stage.name, folder, lacking, session.device, session.reporter.warn)
+    return StageResult(stage.name, folder.path, "reused", folder.metrics)
+
+
+def measure_folder(
+    experiment: Experiment,
+    name: str,
+    folder: StageFolder,
+    components: Sequence[Component],
+    device: torch.device,
+    warn: Callable[[str], None],
+) -> dict[str, Any]:
+    """Measures a finished stage and keeps the numbers with it."""
+    reporter = Reporter()
+    reporter.warn = warn  # type: ignore[method-assign]
+    session = _Session(experiment, folder.path, device, reporter)
+    stage = experiment.stages[name]
+    opened = open_stage(folder.path, device)
+    opened.data.attach(session.data(stage).dataset)
+    averaged = stage.settings.options.get("ema") is not None
+    metrics = _measure(session, stage, opened, components, None, averaged=averaged)
+    measured = folder.record.get("measured", [])
+    new = [component.plain() for component in components if component.plain() not in measured]
+    folder.write(metrics=folder.metrics | metrics, measured=measured + new)
+    return metrics
+
+
+def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str, Any]:
+    experiment, device, reporter = session.experiment, session.device, session.reporter
+    settings = stage.settings.options
+    data = session.data(stage)
+
+    # Build, move, prepare.
+    builder = Builder(stage.seed, session.trained)
+    algorithm: Algorithm = builder.build(stage.algorithm, data)
+    algorithm.to(device)
+    resuming = any(folder.checkpoints.glob("[0-9]*.safetensors"))
+    if not resuming:
+        _prepare(builder, data, stage.seed, device)
+        if settings["start"] is not None:
+            source = session.opened(settings["start"]).algorithm
+            start_from(algorithm.networks(), source, settings["start"].text)
+    spec_text = to_yaml(experiment.plain([stage.name]))
+    folder.write_text("spec.yaml", spec_text)
+    folder.write_text(
+        "environment.json", json.dumps(environment(experiment.host, device, Path(experiment.shown).parent), indent=1)
+    )
+
+    # Trackers are plugins of a host of their own: the lifecycle hooks reach them and every other plugin.
+    record = StageRecord(experiment.name, stage.name, folder.path, spec_text, _flat(stage.plain()))
+    hooks = _Hooks(session, builder, record)
+    evaluate = settings.get("evaluate")
+    live = TrainedStage(stage.name, algorithm, data, device, stage.seed)
+    progress = Progress()
+
+    def started(index: int) -> None:
+        record.resumed_at, record.resumed_images = index, index * settings["batch_size"]
+        hooks("ganvas_stage_started", stage=record)
+        if index:
+            reporter.say(f"{stage.name}: going on at iteration {index} of {settings['steps']}")
+
+    def pictures(index: int, images: int, previews: Mapping[str, Preview]) -> None:
+        for name, preview in previews.items():
+            path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
+            path.parent.mkdir(exist_ok=True)
+            save_image(preview.images.float().cpu().clamp(-1, 1) / 2 + 0.5, path, nrow=preview.columns, padding=1)
+        hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
+
+    def measure_now(index: int, average: Average | None) -> dict[str, float]:
+        live._fakes.clear()
+        progress.doing = "measuring"
+        found = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
+        progress.doing = ""
+        return {f"metric/{name}": value["value"] for name, value in found.items()}
+
+    cadence = settings["checkpoint"].every
+    job = Job(
+        name=stage.name,
+        algorithm=algorithm,
+        data=data,
+        optimizers=_optimizers(builder, stage, algorithm),
+        steps=settings["steps"],
+        batch_size=settings["batch_size"],
+        seed=stage.seed,
+        device=device,
+        folder=folder.checkpoints,
+        average=_average(stage, algorithm),
+        bf16=settings["precision"] == "bf16",
+        clip_gradients=settings["clip_gradients"],
+        log_every=settings["log_every"],
+        pictures_every=settings["pictures_every"] or max(1, settings["steps"] // 8),
+        evaluate_every=evaluate.every if evaluate is not None else None,
+        checkpoint_every=cadence if isinstance(cadence, int) else seconds(cadence),
+        keep=settings["checkpoint"].keep,
+        started=started,
+        scalars=lambda index, images, values: hooks(
+            "ganvas_scalars", stage=record, index=index, images=images, scalars=values
+        ),
+        pictures=pictures,
+        evaluate=measure_now,
+        saved=lambda index, path: hooks("ganvas_checkpoint_saved", stage=record, index=index, path=path),
+        warn=reporter.warn,
+        progress=progress,
+    )
+    try:
+        with reporter.stage(stage.name, progress), _deterministic(experiment, device):
+            outcome = train(job)
+    except BrokenState as error:
+        raise ResourceError(f"{error}; `--fresh {stage.name}` trains anew and keeps the old folder aside") from error
+
+    # Finished: the model first, then what it is worth.
+    average = outcome.average
+    live._fakes.clear()
+    metrics: dict[str, Any] = {}
+    wanted = list(evaluate.metrics) if evaluate is not None else []
+    folder.write(length_read=outcome.length_read)
+    states.save(
+        folder.path / MODEL,
+        model_tree(algorithm, average.state() if average is not None else None, data, session.used(stage)),
+    )
+    if wanted:
+        reporter.say(f"{stage.name}: measuring {', '.join(component.name for component in wanted)}")
+        metrics = _measure(session, stage, live, wanted, average, averaged=average is not None)
+        images = settings["steps"] * settings["batch_size"]
+        values = {f"metric/{name}": found["value"] for name, found in metrics.items()}
+        hooks("ganvas_scalars", stage=record, index=settings["steps"], images=images, scalars=values)
+    folder.write(metrics=metrics, measured=[component.plain() for component in wanted])
+    hooks("ganvas_stage_finished", stage=record, metrics=metrics)
+    return metrics
+
+
+def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
+    """What components compute from the data before training, each from a random stream of its own."""
+    for component, made in list(builder.built):
+        prepare = getattr(made, "prepare", None)
+        if prepare is None or component.kind == "regularizer":
+            continue
+        seed_here = derived_seed(seed, "prepare", *component.path.split(".")[2:])
+        with fork_random(seed_here), torch.no_grad():
+            prepare(data, torch.Generator(device=device).manual_seed(seed_here))
+
+
+def _measure(
+    session: _Session,
+    stage: StageSpec,
+    live: TrainedStage,
+    components: Sequence[Component],
+    average: Average | None,
+    *,
+    averaged: bool,
+) -> dict[str, Any]:
+    builder = Builder(stage.seed)
+    data = session.data(stage)
+    metrics = []
+    for component in components:
+        metrics.append(builder.build(component, data))
+    for _, made in builder.built:
+        if isinstance(made, torch.nn.Module):
+            made.to(session.device)
+    with torch.enable_grad():
+        _prepare_metrics(builder, data, stage.seed, session.device)
+    found, failures = measure(live, metrics, average, averaged=averaged)
+    for line in failures:
+        session.reporter.warn(f"{stage.name}: {line}")
+    return found
+
+
+def _prepare_metrics(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
+    for _, made in list(builder.built):
+        prepare = getattr(made, "prepare", None)
+        if prepare is not None:
+            with fork_random(seed):
+                prepare(data, torch.Generator(device=device).manual_seed(seed))
+
+
+def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dict[str, Any]:
+    spec = stage.settings.options["optimizers"]
+    updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
+    names = list(dict.fromkeys(update.optimizer_name for update in updates))
+    return {name: builder.build(spec if isinstance(spec, Component) else spec[name]) for name in names}
+
+
+def _average(stage: StageSpec, algorithm: Algorithm) -> tuple[Scheduled, Sequence[str]] | None:
+    ema = stage.settings.options["ema"]
+    if ema is None:
+        return None
+    if isinstance(ema, Scheduled):
+        return ema, algorithm.averaged
+    return ema.half_life, ema.networks or algorithm.averaged
+
+
+@contextmanager
+def _deterministic(experiment: Experiment, device: torch.device):
+    if not experiment.settings.options["deterministic"] or device.type == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+class _Hooks:
+    """Calls the lifecycle hooks. A plugin that fails in one is warned of once; the training goes on."""
+
+    def __init__(self, session: _Session, builder: Builder, record: StageRecord) -> None:
+        self.manager = session.experiment.host.manager
+        self.reporter = session.reporter
+        self.trackers = self._trackers(session, builder)
+        self.failed: set[str] = set()
+
+    def _trackers(self, session: _Session, builder: Builder) -> list[Any]:
+        experiment = session.experiment
+        chosen = [builder.build(component) for component in experiment.settings.options["trackers"]]
+        if "jsonl" in experiment.host.names("tracker") and all(t.component_name != "jsonl" for t in chosen):
+            always = experiment.host.resolve(experiment.host.find("tracker", "jsonl"))()
+            always.component_name = "jsonl"
+            chosen.append(always)
+        return chosen
+
+    def __call__(self, name: str, **values: Any) -> None:
+        listeners = [(t.component_name, getattr(t, name, None)) for t in self.trackers]
+        listeners += [(self.manager.get_name(p) or "?", getattr(p, name, None)) for p in self.manager.get_plugins()]
+        for owner, listener in listeners:
+            if listener is None or owner in self.failed:
+                continue
+            try:
+                listener(**values)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise ResourceError(f"the disk is full: {owner} could not write its log") from error
+                self._disable(owner, name, error)
+            except Exception as error:
+                self._disable(owner, name, error)
+
+    def _disable(self, owner: str, hook: str, error: Exception) -> None:
+        self.failed.add(owner)
+        log.debug("the plugin %s failed", owner, exc_info=True)
+        self.reporter.warn(f"{owner} failed in {hook} ({type(error).__name__}: {error}); going on without it")
+
+
+def _label(experiment: Experiment, stage: StageSpec) -> str:
+    """The values set for this run that reach the stage, shortened, for people."""
+    family = experiment.with_ancestors([stage.name])
+    words = []
+    for path, value in experiment.chosen.items():
+        steps = path.split(".")
+        if steps[0] == "stages" and (len(steps) < 3 or steps[1] not in family):
+            continue
+        if any(word in ("evaluate", "checkpoint", "log_every", "pictures_every", "name") for word in steps):
+            continue
+        text = f"{steps[-1]}-{value}" if not isinstance(value, dict | list) else steps[-1]
+        words.append("".join(c if c.isalnum() or c in ".-_" else "-" for c in text)[:24].strip("-."))
+    return "_".join(words)[:60]
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Renames an old folder out of the way, keeping the lock that is held in it."""
+    contents = [entry for entry in path.iterdir() if entry.name not in ("lock.json", ".lock-guard")]
+    if not contents:
+        return None
+    aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.old-{time.strftime('%Y%m%d-%H%M%S')}-{number}")
+    aside.mkdir()
+    for entry in contents:
+        entry.rename(aside / entry.name)
+    return aside
+
+
+def _write_last(folder: Path, results: Mapping[str, StageResult]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    relative = {name: os.path.relpath(result.folder, folder) for name, result in results.items()}
+    states.write_atomically(folder / "last.json", json.dumps({"stages": relative}, indent=1).encode())
+
+
+def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """Options by dotted path, for hyperparameters."""
+    if isinstance(tree, dict):
+        return {k: v for key, inner in tree.items() for k, v in _flat(inner, f"{path}.{key}" if path else key).items()}
+    if isinstance(tree, list):
+        return {k: v for index, inner in enumerate(tree) for k, v in _flat(inner, f"{path}[{index}]").items()}
+    return {path: tree} if tree is not None else {}

@@ -1,0 +1,93 @@
+"""Keys: a digest of all that changes a stage's trained weights, and of nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ganvas.kinds.options import Scheduled
+from ganvas.registry.digest import source_digest
+from ganvas.spec.experiment import DatasetSpec, StageSpec
+from ganvas.spec.validate import Component, GroupValue, StageReference, plain_schedule
+
+__all__ = ["changes", "key_of", "key_parts"]
+
+# What the engine's options change in the weights; the others (evaluate, checkpoint, log_every) are not in the key.
+TRAINING = ("steps", "batch_size", "optimizers", "ema", "precision", "clip_gradients")
+
+
+def key_parts(
+    stage: StageSpec, fingerprint: str, deterministic: bool, key_of_reference: Callable[[StageReference], str]
+) -> dict[str, str]:
+    """What the key hashes: flat path -> value as text, so that two can be compared line by line."""
+    parts: dict[str, str] = {}
+
+    def add(value: Any, path: str) -> None:
+        match value:
+            case Component():
+                parts[path or "use"] = value.entry.name
+                parts[f"source of {value.entry.kind}/{value.entry.name}"] = source_digest(value.cls)
+                for name, inner in value.options.items():
+                    if not value.declared[name].path_like:  # the content's digest stands for a path
+                        add(inner, f"{path}.{name}" if path else name)
+            case GroupValue():
+                for name, inner in value.options.items():
+                    add(inner, f"{path}.{name}")
+            case StageReference():
+                parts[path] = f"{key_of_reference(value)}{'.' + value.part if value.part else ''}"
+            case Scheduled():
+                parts[path] = json.dumps(plain_schedule(value))
+            case list() | tuple():
+                parts[f"{path} (how many)"] = str(len(value))
+                for index, inner in enumerate(value):
+                    add(inner, f"{path}[{index}]")
+            case dict():
+                for name, inner in value.items():
+                    add(inner, f"{path}.{name}")
+            case Path():
+                pass
+            case _:
+                parts[path] = json.dumps(value, default=str)
+
+    add(stage.algorithm, "")
+    for name in TRAINING:
+        add(stage.settings.options.get(name), name)
+    if stage.settings.options.get("start") is not None:
+        add(stage.settings.options["start"], "start")
+    dataset: DatasetSpec = stage.dataset
+    add(dataset, "dataset")
+    parts["dataset's content"] = fingerprint
+    parts["seed"] = str(stage.seed)
+    if deterministic:
+        parts["deterministic"] = "true"
+    return parts
+
+
+def key_of(parts: Mapping[str, str], *, without: str | None = None) -> str:
+    """12 hexadecimal digits."""
+    kept = {path: value for path, value in parts.items() if path != without}
+    text = json.dumps(kept, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs between two keys, in words."""
+    found = []
+    for path in sorted(set(old) | set(new)):
+        before, after = old.get(path), new.get(path)
+        if before == after:
+            continue
+        if path.startswith("source of ") and before and after:
+            found.append(f"the {path} was edited")
+        elif path == "dataset's content":
+            found.append("the dataset's content changed")
+        elif before is None:
+            found.append(f"{path}: {after} (new)")
+        elif after is None:
+            found.append(f"{path}: {before} (gone)")
+        else:
+            found.append(f"{path}: {before} -> {after}")
+    return found

@@ -1,0 +1,303 @@
+"""A whole spec, checked as far as that goes without building anything."""
+
+from __future__ import annotations
+
+import graphlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean
+from ganvas.registry.plugins import Host, contract_of
+from ganvas.registry.signature import options_of
+from ganvas.spec.source import assign, expand_path, load_source
+from ganvas.spec.stage import ExperimentSettings, StageSettings
+from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
+
+__all__ = ["Experiment", "StageSpec", "load_experiment", "parse_experiment"]
+
+DatasetSpec = Component | dict[str, Component]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass
+class StageSpec:
+    """One stage of a checked spec.
+
+    Attributes:
+        algorithm: with the options of the algorithm and its parts.
+        settings: the engine's options (``StageSettings``).
+        references: what it uses of earlier stages, ``start`` included.
+        dataset, seed: its own or the experiment's.
+    """
+
+    name: str
+    algorithm: Component
+    settings: GroupValue
+    dataset: DatasetSpec
+    seed: int
+    place: Place
+    references: list[StageReference] = field(default_factory=list)
+
+    @property
+    def uses(self) -> list[str]:
+        """Names of the stages it uses, each once."""
+        return list(dict.fromkeys(ref.stage for ref in self.references if ref.stage is not None))
+
+    def plain(self) -> dict[str, Any]:
+        """As it would stand in a complete spec."""
+        settings = {name: plain_value(value) for name, value in self.settings.options.items()}
+        return {**self.algorithm.plain(), **settings}
+
+
+@dataclass
+class Experiment:
+    """A checked spec."""
+
+    name: str
+    settings: GroupValue
+    stages: dict[str, StageSpec]
+    host: Host
+    root: Node
+    shown: str
+    remarks: list[str] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+    def plain(self, stages: Sequence[str] | None = None) -> dict[str, Any]:
+        """The complete spec, every default written out; ``stages`` limits it to some, with their ancestors."""
+        kept = self.with_ancestors(stages) if stages is not None else list(self.stages)
+        top = {name: plain_value(value) for name, value in self.settings.options.items()}
+        return {**top, "name": self.name, "stages": {name: self.stages[name].plain() for name in kept}}
+
+    def with_ancestors(self, stages: Sequence[str]) -> list[str]:
+        """The stages and what they use, in training order."""
+        wanted: set[str] = set()
+        waiting = list(stages)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted.add(name)
+                waiting += self.stages[name].uses
+        return [name for name in self.stages if name in wanted]
+
+
+def load_experiment(
+    path: Path, settings: Sequence[str] = (), overrides: Mapping[str, Any] | None = None, shown: str | None = None
+) -> Experiment:
+    """Reads and checks a spec. Raises ``Mistakes`` with everything that is wrong."""
+    root, remarks = load_source(path, settings, overrides, shown)
+    host = Host(path.resolve().parent)
+    experiment = parse_experiment(root, host, shown or str(path), default_name=path.stem)
+    experiment.remarks = remarks
+    for setting in settings:
+        target, _, text = setting.partition("=")
+        experiment.chosen[target.strip()] = text.strip()
+    experiment.chosen |= {target: value for target, value in (overrides or {}).items()}
+    return experiment
+
+
+def parse_experiment(root: Node, host: Host, shown_as: str, default_name: str, *, opened: bool = False) -> Experiment:
+    """Checks a tree of nodes. Raises ``Mistakes``.
+
+    Args:
+        opened: the spec is a finished stage's own: the folders it names need not be there any more.
+    """
+    validator = Validator(host)
+    top = Node(dict(root.value), root.place, root.base, dict(root.keys))
+    stages_node, sweep_node = top.value.pop("stages", None), top.value.pop("sweep", None)
+    known = [*options_of(ExperimentSettings), "stages", "sweep", "extends"]
+    for key in list(top.value):
+        if key not in known:
+            validator.problem(root.keys[key], key, f"a spec has no key {key!r}{did_you_mean(key, known)}")
+            del top.value[key]
+    settings = validator.group(top, ExperimentSettings, "", "a spec")
+    name = settings.options.get("name") or (default_name if _NAME.fullmatch(default_name) else "experiment")
+    stages: dict[str, StageSpec] = {}
+    if stages_node is None or not isinstance(stages_node.value, dict) or not stages_node.value:
+        place = root.place if stages_node is None else stages_node.place
+        validator.problem(place, "stages", "a spec needs stages: a mapping of names to {use: ALGORITHM, steps: N, …}")
+    else:
+        for stage_name, node in stages_node.value.items():
+            if not _NAME.fullmatch(stage_name):
+                message = f"the name of a stage is made of letters, digits, '.', '_' and '-', not {stage_name!r}"
+                validator.problem(stages_node.keys[stage_name], f"stages.{stage_name}", message)
+                continue
+            stage = _stage(validator, stage_name, node, settings, stages_node.keys[stage_name])
+            if stage is not None:
+                stages[stage_name] = stage
+    every_name = list(stages_node.value) if stages_node is not None and isinstance(stages_node.value, dict) else []
+    _connect(validator, stages, every_name, opened)
+    ordered = _ordered(validator, stages)
+    if sweep_node is not None and not validator.problems:
+        _check_sweep(validator, root, sweep_node, host, shown_as, default_name)
+    if validator.problems:
+        raise Mistakes(validator.problems)
+    return Experiment(name, settings, {n: stages[n] for n in ordered}, host, root, shown_as)
+
+
+def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, key_place: Place) -> StageSpec | None:
+    path = f"stages.{name}"
+    if not isinstance(node.value, dict):
+        validator.problem(node.place, path, f"a stage is a mapping {{use: ALGORITHM, steps: N, …}}, not {shown(node)}")
+        return None
+    engine = options_of(StageSettings)
+    first = len(validator.references)
+    problems = len(validator.problems)
+    algorithm = None
+    if "use" not in node.value:
+        names = ", ".join(validator.host.names("algorithm"))
+        validator.problem(key_place, path, f"a stage needs use: the algorithm it runs ({names})")
+    else:
+        algorithm = validator.component(node, "algorithm", path, extra=lambda key: key in engine)
+        _hint_at_engine_options(validator, problems, path, list(engine))
+    own = Node(
+        {key: inner for key, inner in node.value.items() if key in engine}, key_place, node.base, dict(node.keys)
+    )
+    chosen = GroupValue({}, engine)
+    validator.options(own, engine, path, "a stage", chosen.options)
+    if algorithm is None:
+        return None
+    if chosen.options.get("optimizers") is None and "optimizers" not in own.value:
+        default = Node.of(getattr(algorithm.cls, "optimizers", "adam"), node.place, node.base)
+        chosen.options["optimizers"] = validator.value(default, engine["optimizers"].form, f"{path}.optimizers")
+    dataset = chosen.options.get("dataset") or settings.options.get("dataset")
+    if dataset is None:
+        if "dataset" not in node.value and not any(p.path.startswith("dataset") for p in validator.problems):
+            validator.problem(key_place, path, "there is no dataset: name one here, or at the top of the spec for all")
+        return None
+    seed = chosen.options.get("seed")
+    seed = settings.options.get("seed", 0) if seed is None else seed
+    return StageSpec(name, algorithm, chosen, dataset, seed, key_place, validator.references[first:])
+
+
+def _hint_at_engine_options(validator: Validator, since: int, path: str, engine: list[str]) -> None:
+    """An unknown key of a stage may be meant for the engine: ``stepz`` is near ``steps``."""
+    for index in range(since, len(validator.problems)):
+        problem = validator.problems[index]
+        if "has no option" in problem.message and problem.path.count(".") == path.count(".") + 1:
+            key = problem.path.rpartition(".")[2]
+            hint = did_you_mean(key, engine)
+            if hint.startswith("; did you mean") and "did you mean" not in problem.message:
+                message = problem.message.partition(";")[0] + hint
+                validator.problems[index] = Problem(problem.place, problem.path, message)
+
+
+def _connect(validator: Validator, stages: dict[str, StageSpec], every_name: list[str], opened: bool) -> None:
+    """Finds what each reference means: a stage, a part of one, or a finished stage's folder."""
+    for stage in stages.values():
+        for reference in stage.references:
+            _find(validator, stage, reference, stages, every_name, opened)
+
+
+def _find(
+    validator: Validator,
+    stage: StageSpec,
+    reference: StageReference,
+    stages: dict[str, StageSpec],
+    names: list[str],
+    opened: bool,
+) -> None:
+    def refuse(message: str) -> None:
+        validator.problem(reference.place, reference.path, message)
+
+    name, _, part = reference.text.partition(".")
+    if reference.text in names:
+        name, part = reference.text, ""
+    if name == stage.name:
+        refuse(f"the stage {name!r} cannot use itself")
+        return
+    if name not in names:
+        folder = expand_path(reference.text, reference.base)
+        if "/" in reference.text or folder.is_dir():
+            if not opened and not (folder / "model.safetensors").is_file():
+                refuse(f"there is no finished stage in {reference.text} (no model.safetensors)")
+                return
+            reference.folder = folder
+            return
+        what = f"no {reference.kind or 'stage'} comes from {reference.text!r}: there is no such stage"
+        refuse(what + did_you_mean(name, [other for other in names if other != stage.name]))
+        return
+    reference.stage = name
+    if name not in stages or not reference.kind:
+        return
+    gives = getattr(stages[name].algorithm.cls, "gives", {})
+    fitting = [p for p, cls in gives.items() if issubclass(cls, contract_of(reference.kind))]
+    if part:
+        if part not in gives:
+            refuse(f"the stage {name!r} has no part {part!r}{did_you_mean(part, list(gives))}")
+        elif part not in fitting:
+            refuse(f"{reference.text!r} is no {reference.kind}")
+        reference.part = part
+    elif not fitting:
+        given = ", ".join(gives) or "nothing"
+        refuse(f"the stage {name!r} trains no {reference.kind}: {stages[name].algorithm.name} gives {given}")
+    elif len(fitting) > 1:
+        choices = " or ".join(f"{name}.{p}" for p in fitting)
+        refuse(f"the stage {name!r} trains several of the kind {reference.kind}: write {choices}")
+    else:
+        reference.part = fitting[0]
+
+
+def _ordered(validator: Validator, stages: dict[str, StageSpec]) -> list[str]:
+    """Training order: what is used first, otherwise as written."""
+    done: list[str] = []
+    try:
+        graphlib.TopologicalSorter({name: stage.uses for name, stage in stages.items()}).prepare()
+    except graphlib.CycleError as error:
+        cycle: list[str] = error.args[1]
+        first = next(name for name in stages if name in cycle)
+        turned = cycle[:-1]
+        turned = turned[turned.index(first) :] + turned[: turned.index(first)]
+        text = " -> ".join([*turned, first])
+        validator.problem(stages[first].place, f"stages.{first}", f"the stages use one another in a circle: {text}")
+        return list(stages)
+
+    def place(name: str) -> None:
+        if name in done or name not in stages:
+            return
+        for other in stages[name].uses:
+            place(other)
+        done.append(name)
+
+    for name in stages:
+        place(name)
+    return done
+
+
+def _check_sweep(validator: Validator, root: Node, sweep: Node, host: Host, shown_as: str, default_name: str) -> None:
+    """Every value of ``sweep:`` must make a spec that passes."""
+    if not isinstance(sweep.value, dict):
+        message = f"must map a path to a list of values, or a label to settings, not {shown(sweep)}"
+        validator.problem(sweep.place, "sweep", message)
+        return
+    for key, node in sweep.value.items():
+        if isinstance(node.value, list):
+            trials = [(f"sweep.{key}[{i}]", {key: value}) for i, value in enumerate(node.value)]
+        elif isinstance(node.value, dict):
+            trials = [(f"sweep.{key}", node.value)]
+        else:
+            message = "must be a list of values for this path, or a mapping of paths to values that go together"
+            validator.problem(node.place, f"sweep.{key}", message)
+            continue
+        for path, settings in trials:
+            trial = _copied(root)
+            trial.value.pop("sweep")
+            problems = [p for target, value in settings.items() for p in assign(trial, target, _copied(value))]
+            if not problems:
+                try:
+                    parse_experiment(trial, host, shown_as, default_name)
+                except Mistakes as mistakes:
+                    problems = mistakes.problems
+            for problem in problems:
+                validator.problem(problem.place, path, f"{problem.path}: {problem.message}")
+
+
+def _copied(node: Node) -> Node:
+    value: Any = node.value
+    if isinstance(value, dict):
+        value = {key: _copied(inner) for key, inner in value.items()}
+    elif isinstance(value, list):
+        value = [_copied(inner) for inner in value]
+    return Node(value, node.place, node.base, dict(node.keys))

@@ -1,0 +1,111 @@
+"""The options of a stage that are the engine's own, beside those of its algorithm."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ganvas.kinds.data import Dataset
+from ganvas.kinds.evaluation import Metric, Tracker
+from ganvas.kinds.optimizer import Optimizer
+from ganvas.kinds.options import Group, Scheduled, Trained, Use
+
+__all__ = ["Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds"]
+
+
+class Ema(Group):
+    """An exponential moving average of weights, updated once per iteration; buffers are copied."""
+
+    def __init__(
+        self,
+        *,
+        half_life: Annotated[Scheduled, Field(ge=0, description="images after which old weights count half")],
+        networks: Annotated[list[str] | None, Field(description="which networks; the algorithm's own choice")] = None,
+    ) -> None: ...
+
+
+class Evaluate(Group):
+    """What is measured, and when besides at the end."""
+
+    def __init__(
+        self,
+        *,
+        metrics: Annotated[list[Use[Metric]], Field(description="the metrics")] = [],  # noqa: B006
+        every: Annotated[int | None, Field(ge=1, description="also every n iterations, while training")] = None,
+    ) -> None: ...
+
+
+class Checkpoint(Group):
+    """When the state is saved, besides at the end and on signals."""
+
+    def __init__(
+        self,
+        *,
+        every: Annotated[
+            Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*(s|m|h)$")],
+            Field(description="a time (5m, 30s, 1h) or a number of iterations"),
+        ] = "5m",
+        keep: Annotated[int, Field(ge=1, description="how many are kept, the newest")] = 2,
+    ) -> None: ...
+
+
+class StageSettings(Group):
+    """The engine's options of a stage."""
+
+    def __init__(
+        self,
+        *,
+        steps: Annotated[int, Field(ge=1, description="iterations: passes over the algorithm's updates")],
+        batch_size: Annotated[int, Field(ge=1, description="samples per batch, over all processes")] = 64,
+        optimizers: Annotated[
+            Use[Optimizer] | dict[str, Use[Optimizer]] | None,
+            Field(description="one optimizer for all updates, or one by update; the algorithm's own choice"),
+        ] = None,
+        ema: Annotated[
+            Scheduled | Ema | None, Field(ge=0, description="half-life in images of the averaged weights, or none")
+        ] = None,
+        precision: Annotated[
+            Literal["float32", "bf16"], Field(description="of the networks' forward passes; penalties stay float32")
+        ] = "float32",
+        clip_gradients: Annotated[
+            float | None, Field(gt=0, description="largest norm of an update's gradient, or no limit")
+        ] = None,
+        evaluate: Annotated[Evaluate | None, Field(description="metrics, and when")] = None,
+        checkpoint: Annotated[Checkpoint, Field(description="when the state is saved")] = {},  # type: ignore[assignment]  # noqa: B006
+        log_every: Annotated[int, Field(ge=1, description="iterations between log points")] = 20,
+        pictures_every: Annotated[int | None, Field(ge=1, description="iterations between sample grids")] = None,
+        start: Annotated[
+            Trained[Any] | None, Field(description="a stage or folder whose equally named networks are the start")
+        ] = None,
+        seed: Annotated[int | None, Field(ge=0, lt=2**63, description="where it differs from the spec's")] = None,
+        dataset: Annotated[
+            Use[Dataset] | dict[str, Use[Dataset]] | None, Field(description="where it differs from the spec's")
+        ] = None,
+    ) -> None: ...
+
+
+class ExperimentSettings(Group):
+    """The top level of a spec, but for its stages."""
+
+    def __init__(
+        self,
+        *,
+        name: Annotated[
+            str | None,
+            Field(description="the folder of its runs; the file's name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        ] = None,
+        seed: Annotated[int, Field(ge=0, lt=2**63, description="of everything random")] = 0,
+        dataset: Annotated[
+            Use[Dataset] | dict[str, Use[Dataset]] | None, Field(description="of every stage that names no other")
+        ] = None,
+        deterministic: Annotated[bool, Field(description="the same bits on an accelerator, at a cost")] = False,
+        trackers: Annotated[list[Use[Tracker]], Field(description="besides the JSON lines, which are always on")] = [  # noqa: B006
+            "tensorboard"  # type: ignore[list-item]
+        ],
+    ) -> None: ...
+
+
+def seconds(text: str) -> float:
+    """``5m`` -> 300."""
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]

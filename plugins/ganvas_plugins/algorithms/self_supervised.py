@@ -1,0 +1,102 @@
+"""Algorithm ``self-supervised``: trains an encoder without labels."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganvas import Algorithm, Augmentation, Backbone, Data, Encoder, Preview, Step, Terms, Update, Use
+
+
+class SelfSupervised(Algorithm):
+    """Trains an encoder on views of the images.
+
+    Each iteration::
+
+        v_i = augmentation_i(images)             one view per augmentation, drawn anew
+        minimise encoder.objective(v_1, ..., v_V)
+        encoder.after_update(progress)           where the method has one (moving targets)
+
+    Logs ``scores/embedding-deviation`` for encoders that keep the features of their last objective in ``embeddings``:
+    sqrt(F) times the mean over the F dimensions of the standard deviation of the L2-normalised features. Near 1 for
+    features that spread over the sphere, 0 when all images fall on one point (Chen & He, "Exploring Simple Siamese
+    Representation Learning", 2021, section 4.1).
+
+    Gives ``encoder``. Images are (N, C, H, W) in [-1, 1], features (N, F).
+    """
+
+    gives: ClassVar[Mapping[str, type]] = {"encoder": Encoder}
+    optimizers: ClassVar[Mapping[str, Any] | str] = {"use": "adam", "lr": 3e-4, "betas": [0.9, 0.999]}
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        encoder: Annotated[Use[Encoder], Field(description="the self-supervised method")] = "simclr",
+        backbone: Annotated[Use[Backbone], Field(description="the network that it trains")] = {  # noqa: B006
+            "use": "timm",
+            "model": "resnet18",
+        },
+        augmentation: Annotated[
+            Use[Augmentation] | list[Use[Augmentation]] | None,
+            Field(description="makes the views: one for all, or one per view; the encoder's own if left out"),
+        ] = None,
+    ) -> None:
+        super().__init__(data)
+        self.encoder = encoder(backbone(data.shape))
+        views = len(type(self.encoder).views)
+        chosen = augmentation if isinstance(augmentation, list) else [augmentation]
+        if not chosen or chosen[0] is None:
+            raise ValueError(f"no augmentation makes the views; use {list(type(self.encoder).views)}")
+        if len(chosen) == 1:
+            chosen = chosen * views
+        if len(chosen) != views:
+            raise ValueError(
+                f"{type(self.encoder).__name__} compares {views} views, but {len(chosen)} augmentations are given; "
+                f"give {views}, or one for all"
+            )
+        self.augmentations = nn.ModuleList(make() for make in chosen)
+
+    @classmethod
+    def defaults(cls, chosen: Mapping[str, type]) -> Mapping[str, Any]:
+        return {"augmentation": list(chosen["encoder"].views)}
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder}
+
+    def updates(self) -> list[Update | tuple[Update, ...]]:
+        moves = type(self.encoder).after_update is not Encoder.after_update
+        return [
+            Update(
+                "encoder",
+                trains=["encoder"],
+                objective=self.encoder_terms,
+                # reading the progress makes training depend on its length, so only a method that needs it gets it
+                after=(lambda step: self.encoder.after_update(step.progress)) if moves else None,
+            )
+        ]
+
+    def views(self, images: Tensor, rng: torch.Generator) -> list[Tensor]:
+        """The views of a batch, in the order that the encoder takes them."""
+        with torch.no_grad():
+            return [augmentation(images, "view", rng) for augmentation in self.augmentations]
+
+    def encoder_terms(self, step: Step) -> Terms:
+        terms = self.encoder.objective(*self.views(step.batch["images"], step.rng))
+        embeddings = getattr(self.encoder, "embeddings", None)
+        if embeddings is not None:
+            spread = F.normalize(embeddings.float(), dim=1).std(0).mean() * math.sqrt(embeddings.shape[1])
+            step.log("scores/embedding-deviation", spread)
+        return terms
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> features (N, F)."""
+        return self.encoder.encode(images)
+
+    def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
+        images = batch["images"][:8]
+        return {"views": Preview(torch.cat(self.views(images, rng)[:2]), columns=len(images))}

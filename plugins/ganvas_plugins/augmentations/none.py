@@ -1,0 +1,15 @@
+"""``augmentation: none``."""
+
+import torch
+from torch import Tensor
+
+from ganvas import Augmentation
+
+
+class NoAugmentation(Augmentation):
+    """Leaves the images as they are."""
+
+    differentiable = True
+
+    def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
+        return images

@@ -1,0 +1,151 @@
+"""Backbone ``timm``: any image network of the timm library, by its name there."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import safetensors.torch
+import timm
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ganvas import Backbone, MissingData
+
+SMALL = 64  # inputs with a shorter side below this many pixels are small
+
+STEM_POOLS = ("maxpool", "stem.pool", "features.pool0")  # where timm's families keep the pooling of their stem
+
+
+class Timm(Backbone):
+    """A network of the timm library without its classification layer.
+
+    Image networks are made for 224 pixels and halve the resolution twice before their first block. For small images
+    (``stem``) that is undone as in SimCLR's CIFAR-10 experiments: the first convolution becomes a 3x3 one of stride 1
+    and the max pooling of the stem goes. This needs a first convolution of stride 2 (ResNets, deep stems and
+    pre-activated ones included, DenseNets, EfficientNets, MobileNets, RegNets); networks that cut the image into
+    patches (ConvNeXt, vision transformers) have no such stem: ``auto`` leaves them as they are, ``small`` refuses them.
+
+    Images (N, C, H, W) in [-1, 1] give features (N, F) after timm's own pooling. Networks with pretrained weights get
+    their images normalised as in their pretraining; a 7x7 kernel that has to shrink keeps its 3x3 centre.
+
+    Source: Wightman, "PyTorch Image Models", 2019; small stem: Chen et al., "A Simple Framework for Contrastive
+    Learning of Visual Representations", 2020, appendix B.9.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        model: Annotated[str, Field(description="name of the network in timm (timm.list_models())")] = "resnet18",
+        pretrained: Annotated[bool, Field(description="start from timm's ImageNet weights")] = False,
+        weights: Annotated[
+            Path | None, Field(description="file of weights to start from (safetensors, or a plain state dict)")
+        ] = None,
+        stem: Annotated[
+            Literal["auto", "small", "original"],
+            Field(description="first layers: for small images under 64 pixels (auto), always small, or timm's own"),
+        ] = "auto",
+    ) -> None:
+        super().__init__()
+        channels, height, width = shape
+        if not timm.is_model(model):
+            near = difflib.get_close_matches(model, timm.list_models(), n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() names those that exist"
+            raise ValueError(f"timm knows no model {model!r}; {hint}")
+        config = timm.get_pretrained_cfg(model)
+        if pretrained and (config is None or not config.has_weights):
+            raise ValueError(f"timm has no pretrained weights for {model!r}; drop pretrained or give a weights file")
+        if weights is not None and not Path(weights).is_file():
+            raise MissingData(f"no weights at {weights}; put the file there or correct the backbone's option weights")
+        load = torch.get_default_device().type != "meta"  # sizes only: nothing to read
+        self.model = _create(model, pretrained and load, channels, (height, width), config)
+        self.features = getattr(self.model, "head_hidden_size", None) or self.model.num_features
+        if stem == "small" or (stem == "auto" and min(height, width) < SMALL):
+            self._shrink_stem(config, keep=pretrained, required=stem == "small")
+        if weights is not None and load:
+            self._load(Path(weights))
+        mean, deviation = (config.mean, config.std) if pretrained else ((0.5,), (0.5,))
+        if len(mean) != channels:
+            mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
+        # [-1, 1] -> [0, 1] -> the pretraining's normalisation, as one affine map
+        deviation = torch.tensor(deviation).view(1, -1, 1, 1)
+        self.register_buffer("scale", 0.5 / deviation)
+        self.register_buffer("offset", (0.5 - torch.tensor(mean).view(1, -1, 1, 1)) / deviation)
+        self.normalise = pretrained
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(self._normalised(images))
+
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) -> maps (N, F_l, H_l, W_l) named ``stage0``, ``stage1``, ...: timm's intermediates."""
+        maps = self.model.forward_intermediates(self._normalised(images), intermediates_only=True)
+        return {f"stage{index}": value for index, value in enumerate(maps)}
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return images * self.scale + self.offset if self.normalise else images
+
+    def _shrink_stem(self, config: object, *, keep: bool, required: bool) -> None:
+        """Takes stride and pooling out of the stem, where there is a first convolution of stride 2."""
+        place = getattr(config, "first_conv", None) or ""
+        first = dict(self.model.named_modules()).get(place) if isinstance(place, str) else None
+        if not isinstance(first, nn.Conv2d) or first.stride != (2, 2) or first.groups != 1:
+            if required:
+                raise ValueError(
+                    f"{type(self.model).__name__} has no first convolution of stride 2 to make a small stem of; "
+                    f"use stem: original, or a model of the ResNet family"
+                )
+            return
+        if first.kernel_size == (3, 3):
+            first.stride = (1, 1)
+        else:
+            small = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=first.bias is not None)
+            nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+            if keep:
+                middle = first.kernel_size[0] // 2
+                with torch.no_grad():
+                    small.weight.copy_(first.weight[..., middle - 1 : middle + 2, middle - 1 : middle + 2])
+            self.model.set_submodule(place, small)
+        for pool in STEM_POOLS:
+            if pool in dict(self.model.named_modules()):
+                self.model.set_submodule(pool, nn.Identity())
+
+    def _load(self, path: Path) -> None:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        own = self.model.state_dict()
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        unlike = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
+        if missing or unknown or unlike:
+            parts = {"missing": missing, "not in the model": unknown, "of another shape": sorted(unlike)}
+            listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in parts.items() if keys)
+            raise ValueError(f"the weights at {path} do not fit this model ({listed}); check model and stem")
+        self.model.load_state_dict(state)
+
+
+def _listed(keys: list[str], most: int = 5) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
+
+
+def _create(model: str, pretrained: bool, channels: int, size: tuple[int, int], config: object) -> nn.Module:
+    options = {"num_classes": 0, "in_chans": channels}
+    if getattr(config, "fixed_input_size", False):
+        options["img_size"] = size
+    if pretrained:
+        try:
+            return timm.create_model(model, pretrained=True, **options)
+        except Exception as error:  # each way of fetching has errors of its own
+            raise MissingData(
+                f"cannot fetch timm's weights of {model!r} ({type(error).__name__}); run once with a network, "
+                f"or download them elsewhere and give the backbone's option weights"
+            ) from error
+    try:
+        network = timm.create_model(model, pretrained=False, **options)
+        if torch.get_default_device().type == "meta":  # costs nothing there, and some refuse a size only when run
+            network(torch.empty(2, channels, *size))
+        return network
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"timm cannot build {model!r} for {channels}x{size[0]}x{size[1]} images: {reason}") from error

@@ -1,0 +1,43 @@
+"""What the bundled convolutional discriminators share: a row of named blocks, then a head."""
+
+import math
+
+from torch import Tensor, nn
+
+from ganvas import Critique, Discriminator, Head
+from ganvas_plugins.layers import beside
+
+__all__ = ["TrunkDiscriminator"]
+
+
+class TrunkDiscriminator(Discriminator):
+    """Blocks in a row; every block's output is a layer of the critique, the last one's is what the head judges.
+
+    A subclass makes its blocks for ``input_channels(...)`` channels and hands them to ``assemble``.
+    """
+
+    @staticmethod
+    def input_channels(shape: tuple[int, ...], condition: tuple[int, ...] | None, conditional: bool) -> int:
+        """Channels of what the first block sees: the image's, and one per number of the condition where it is used.
+
+        Raises:
+            ValueError: the discriminator is to be conditional, but there is no condition.
+        """
+        if conditional and condition is None:
+            raise ValueError("conditional: true needs a condition, and this stage has none; give it one (labels, say)")
+        return shape[0] + (math.prod(condition or ()) if conditional else 0)
+
+    def assemble(self, blocks: dict[str, nn.Module], head: Head, conditional: bool) -> None:
+        self.blocks = nn.ModuleDict(blocks)
+        self.head = head
+        self.concatenates = conditional
+        self.conditional = conditional or head.conditional
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        features = beside(samples, condition) if self.concatenates and condition is not None else samples
+        layers: dict[str, Tensor] = {}
+        for name, block in self.blocks.items():
+            layers[name] = features = block(features)
+        critique = self.head(features, condition)
+        critique.features, critique.layers = features, layers
+        return critique

@@ -1,0 +1,73 @@
+"""``regularizer: classification``."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from ganvas import Classifier, Duel, Match, Regularizer, Scheduled, Segment, Trained
+
+
+class Classification(Regularizer):
+    """Asks a frozen classifier whether the samples are of the condition that they were made from.
+
+        C = λ E[CE(y, classifier(G(z, y)))],    λ = ``weight``
+
+    Cross entropy for a class (a one-hot stretch of the condition), binary cross entropy, averaged over the attributes,
+    for binary ones; several stretches are summed, continuous ones have no term. The classifier is what an earlier stage
+    trained (over a frozen encoder): gradients pass through it to the generator, none of its parameters or buffers
+    changes. It takes an optimizer step of its own, the first of the iteration, unless ``own_step`` is off.
+
+    Raises:
+        ValueError: the generator is not conditional.
+
+    Source: Kinakh et al., "InfoSCC-GAN: Stochastic Contrastive Conditional GAN for conditional image generation based
+    on clustering and contrastive learning", 2021.
+    """
+
+    joins = frozenset({"generator"})
+
+    def __init__(
+        self,
+        duel: Duel,
+        *,
+        classifier: Annotated[Trained[Classifier], Field(description="the stage that trained the classifier")],
+        weight: Annotated[Scheduled, Field(ge=0, description="λ, the strength")] = 1.0,
+        every: Annotated[int, Field(ge=1, description="computed in every n-th iteration only")] = 1,
+        rescale: Annotated[bool, Field(description="multiply a lazy term by every, to keep its mean strength")] = False,
+        own_step: Annotated[bool, Field(description="take an optimizer step of its own")] = True,
+        place: Annotated[
+            Literal["first", "before", "after"],
+            Field(description="where its own step stands: first in the iteration, before or after the generator's"),
+        ] = "first",
+    ) -> None:
+        super().__init__(duel)
+        if not getattr(duel.generator, "conditional", False):
+            raise ValueError(
+                "classification compares samples with the condition they were made from, and the generator has none; "
+                "give the stage a condition and a conditional generator"
+            )
+        self.classifier = classifier
+        self.weight, self.every, self.rescale = weight, every, rescale
+        self.own_step, self.place = own_step, place
+
+    def penalty(self, match: Match) -> Tensor:
+        logits, condition = self.classifier(match.fake).float(), match.condition_fake
+        if logits.shape != condition.shape:
+            raise ValueError(
+                f"the classifier gives {logits.shape[1]} logits and the condition has {condition.shape[1]} numbers; "
+                "train it on the condition that the generator is given"
+            )
+        # Whoever makes the duel knows what the condition's numbers mean; a single class where nothing is said.
+        segments = getattr(match.duel, "segments", None) or [Segment("one-hot", logits.shape[1])]
+        sizes = [segment.size for segment in segments]
+        terms = [
+            _TERMS[segment.kind](said, wanted)
+            for segment, said, wanted in zip(segments, logits.split(sizes, 1), condition.split(sizes, 1), strict=True)
+            if segment.kind in _TERMS
+        ]
+        return sum(terms, start=logits.new_zeros(()))
+
+
+_TERMS = {"one-hot": cross_entropy, "binary": binary_cross_entropy_with_logits}

@@ -1,0 +1,48 @@
+"""``regularizer: r1``."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from ganvas import Duel, Match, Regularizer, Scheduled
+
+
+class R1(Regularizer):
+    """Gradient penalty at the real samples: the discriminator is to be flat on the data.
+
+        R1 = (γ / 2) E[‖∇ₓ s(x)‖²],    x real, γ = ``weight``
+
+    s is the score (the mean over the patches, where there are several), the norm runs over all of a sample's numbers,
+    and the gradient goes through the augmentation. Papers differ in constants: ``half`` is the ½, ``every`` n computes
+    it lazily, ``rescale`` multiplies it by n then. StyleGAN2: every 16, half, rescaled. EigenGAN: weight 10, every 3,
+    not half, rescaled. InfoSCC-GAN: weight 10, every 16, neither, as an optimizer step of its own.
+
+    Source: Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?", 2018, equation 9.
+    """
+
+    wants = frozenset({"real"})
+
+    def __init__(
+        self,
+        duel: Duel,
+        *,
+        weight: Annotated[Scheduled, Field(ge=0, description="γ, the strength")] = 10.0,
+        every: Annotated[int, Field(ge=1, description="computed in every n-th iteration only")] = 1,
+        half: Annotated[bool, Field(description="the factor ½ of the paper")] = True,
+        rescale: Annotated[
+            bool, Field(description="multiply a lazy penalty by every, to keep its mean strength")
+        ] = True,
+        own_step: Annotated[bool, Field(description="take an optimizer step of its own")] = False,
+        place: Annotated[
+            Literal["first", "before", "after"],
+            Field(description="where its own step stands: first in the iteration, before or after the discriminator's"),
+        ] = "after",
+    ) -> None:
+        super().__init__(duel)
+        self.weight, self.every, self.rescale = weight, every, rescale
+        self.own_step, self.place = own_step, place
+        self.factor = 0.5 if half else 1.0
+
+    def penalty(self, match: Match) -> Tensor:
+        return self.factor * match.gradients("real").flatten(1).square().sum(1).mean()

@@ -1,0 +1,215 @@
+import pytest
+import torch
+from torch import nn
+
+from ganvas import Condition, Critique, Data, Discriminator, Generator, Latents, Scheduled, Segment, Step, Trained
+from ganvas_plugins.algorithms.gan import Gan
+from ganvas_plugins.augmentations.none import NoAugmentation
+from ganvas_plugins.losses.non_saturating import NonSaturating
+from ganvas_plugins.regularizers.classification import Classification
+from ganvas_plugins.regularizers.r1 import R1
+
+CLASSES = 3
+
+
+class Toy(Generator):
+    def __init__(self, shape, condition, groups=None):
+        super().__init__()
+        self.latents = Latents(groups or {"z": 5})
+        self.sample_shape = shape
+        self.conditional = condition is not None
+        self.layer = nn.Linear(self.latents.size + (condition[0] if condition else 0), 16)
+
+    def forward(self, latents, condition=None):
+        given = latents if condition is None else torch.cat([latents, condition], 1)
+        return self.layer(given).tanh().view(-1, 1, 4, 4)
+
+
+class Judge(Discriminator):
+    def __init__(self, shape, condition):
+        super().__init__()
+        self.layer = nn.Linear(16, 1)
+
+    def forward(self, samples, condition=None):
+        self.seen = condition
+        return Critique(self.layer(samples.flatten(1)).squeeze(1))
+
+
+class None_(Condition):
+    def __init__(self, data):
+        super().__init__()
+
+    def of(self, batch):
+        return None
+
+    def sample(self, number, rng):
+        return None
+
+
+class Classes(None_):
+    shape = (CLASSES,)
+    needs = frozenset({"labels"})
+    segments = (Segment("one-hot", CLASSES),)
+
+    def of(self, batch):
+        return torch.eye(CLASSES)[batch["labels"]]
+
+    def sample(self, number, rng):
+        return torch.eye(CLASSES)[torch.randint(CLASSES, (number,), generator=rng)]
+
+
+def data():
+    fields = {
+        "images": {"shape": [1, 4, 4], "dtype": "uint8", "range": [0, 255]},
+        "labels": {"shape": [], "dtype": "int64", "range": [0, 2]},
+    }
+    return Data(None, {"fields": fields, "classes": ["a", "b", "c"], "attributes": [], "fingerprint": ""})
+
+
+def gan(condition=None_, generator=Toy, **options):
+    return Gan(
+        data(),
+        generator=generator,
+        discriminator=Judge,
+        loss=NonSaturating,
+        condition=condition,
+        augmentation=NoAugmentation,
+        **options,
+    )
+
+
+def step(index=0, size=6, seed=0):
+    made = Step(
+        index=index,
+        size=size,
+        steps=100,
+        device=torch.device("cpu"),
+        rng=torch.Generator().manual_seed(seed),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
+    made.batch = {"images": torch.randn(size, 1, 4, 4), "labels": torch.arange(size) % CLASSES}
+    return made
+
+
+def test_each_side_moves_its_own_network():
+    algorithm = gan()
+    discriminator, generator = algorithm.updates()
+    sum(discriminator.objective(step()).values()).backward()
+    assert all(p.grad.any() for p in algorithm.networks()["discriminator"].parameters())
+    assert all(p.grad is None for p in algorithm.networks()["generator"].parameters())
+    algorithm.networks()["discriminator"].requires_grad_(False)
+    sum(generator.objective(step()).values()).backward()
+    assert all(p.grad.any() for p in algorithm.networks()["generator"].parameters())
+
+
+def test_terms_are_the_loss_of_the_critiques():
+    algorithm, moment = gan(), step()
+    terms = algorithm.updates()[0].objective(moment)
+    match = algorithm.match("discriminator", step())
+    match._given_real = moment.batch["images"]
+    expected = algorithm.duel.loss.discriminator(match.critique("real"), match.critique("fake"))
+    assert set(terms) == {"adversarial"}
+    torch.testing.assert_close(terms["adversarial"], expected)
+    assert set(moment.logged) == {"scores/real", "scores/fake"}
+
+
+def test_latents_are_drawn_from_the_steps_generator():
+    algorithm = gan()
+    first, same, other = (algorithm.match("generator", step(seed=seed)).fake for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_updates_over_32_iterations_are_infoscc_gans():
+    algorithm = gan(
+        Classes,
+        regularizers=[
+            lambda duel: R1(duel, every=16, own_step=True),
+            lambda duel: Classification(duel, classifier=Trained(nn.Linear(1, 1)), every=2),
+        ],
+    )
+    updates = algorithm.updates()
+    assert [u.name for u in updates] == ["generator.classification", "discriminator", "discriminator.r1", "generator"]
+    assert [sum(index % u.every == 0 for index in range(32)) for u in updates] == [16, 32, 2, 32]
+
+
+def test_the_discriminator_takes_as_many_steps_as_the_schedule_says():
+    schedule = Scheduled(5, first=(25, 100), every=(500, 100))
+    discriminator, generator = gan(discriminator_steps=schedule).updates()
+    repeats = [Scheduled.of(discriminator.repeat).at(step(index)) for index in (0, 24, 25, 499, 500, 501)]
+    assert repeats == [100, 100, 5, 5, 100, 5]
+    assert generator.repeat == 1
+
+
+def test_where_the_conditions_of_fakes_come_from():
+    for fakes in ("sampled", "batch", "balanced"):
+        algorithm = gan(Classes, fakes=fakes)
+        matches = [algorithm.match("discriminator", step(seed=seed, size=7)) for seed in range(20)]
+        real, made = matches[0].condition_real, torch.stack([match.condition_fake for match in matches])
+        assert torch.equal(real.argmax(1), torch.arange(7) % CLASSES)
+        assert torch.equal(made.sum(2), torch.ones(20, 7))
+        if fakes == "batch":
+            assert torch.equal(made[3], real)
+        elif fakes == "balanced":
+            assert set(made.sum(1).flatten().tolist()) == {2.0, 3.0}
+            assert len({tuple(counts.tolist()) for counts in made.sum(1)}) == CLASSES
+        else:
+            assert made.sum(1).max() > 4
+        matches[0].critique("fake")
+        assert torch.equal(algorithm.duel.discriminator.seen, made[0])
+
+
+def test_samples_follow_the_condition_that_is_asked_for():
+    algorithm = gan(Classes)
+    one, rows = torch.eye(CLASSES)[1], torch.eye(CLASSES)[[1] * 300]
+    images = algorithm.sample(300, one)
+    assert images.shape == (300, 1, 4, 4)
+    torch.testing.assert_close(images, algorithm.sample(300, rows))
+    assert not torch.equal(images, algorithm.sample(300, torch.eye(CLASSES)[2]))
+    drawn = algorithm.sample(300, rng=torch.Generator().manual_seed(1))
+    assert torch.equal(drawn, algorithm.sample(300, rng=torch.Generator().manual_seed(1)))
+    assert gan().sample(3).shape == (3, 1, 4, 4)
+    assert not images.requires_grad
+
+
+def test_previews_show_classes_across_and_an_axis_per_row():
+    def generator(shape, condition):
+        return Toy(shape, condition, {"noise": 20, "layer0": 2, "layer1": 3})
+
+    pictures = gan(Classes, generator).previews({}, torch.Generator().manual_seed(0))
+    assert set(pictures) == {"samples", "traversal/layer0", "traversal/layer1"}
+    assert (len(pictures["samples"].images), pictures["samples"].columns) == (8 * CLASSES, CLASSES)
+    traversal = pictures["traversal/layer1"]
+    assert (len(traversal.images), traversal.columns) == (3 * 9, 9)
+    middle = traversal.images.view(3, 9, -1)[:, 4]
+    assert not torch.equal(traversal.images[0], traversal.images[8])
+    assert middle.shape == (3, 16)
+    plain = gan().previews({}, torch.Generator().manual_seed(0))
+    assert list(plain) == ["samples"]
+    assert len(plain["samples"].images) == 64
+
+
+def test_rows_of_previews_share_their_latents():
+    algorithm = gan(Classes)
+    with torch.no_grad():
+        algorithm.duel.generator.layer.weight[:, 5:] = 0  # deaf to the condition
+    rows = algorithm.previews({}, torch.Generator().manual_seed(0))["samples"].images.view(8, CLASSES, -1)
+    torch.testing.assert_close(rows, rows[:, :1].expand_as(rows))
+    assert not torch.allclose(rows[0], rows[1])
+
+
+def test_what_does_not_meet_is_refused():
+    with pytest.raises(ValueError, match=r"makes samples of \(1, 8, 8\), the data are \(1, 4, 4\)"):
+        gan(generator=lambda shape, condition: Toy((1, 8, 8), condition))
+    with pytest.raises(ValueError, match="Toy ignores its condition"):
+        gan(Classes, generator=lambda shape, condition: Toy(shape, None))
+    with pytest.raises(ValueError, match="use fakes: sampled"):
+        gan(fakes="balanced")
+
+
+def test_needs_and_products():
+    assert gan(Classes).needs == {"images", "labels"}
+    products = gan().products()
+    assert set(products) == {"generator", "discriminator"}
+    assert all(isinstance(product, Gan.gives[name]) for name, product in products.items())

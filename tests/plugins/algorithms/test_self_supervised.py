@@ -1,0 +1,175 @@
+"""Training an encoder on views."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from ganvas import Augmentation, Backbone, Data, DataField, Dataset, Encoder, Step
+from ganvas_plugins.algorithms.self_supervised import SelfSupervised
+from ganvas_plugins.encoders.simclr import Simclr
+
+
+class Noise(Dataset):
+    fields = {"images": DataField((1, 4, 4))}
+    fingerprint = "noise"
+
+    def __len__(self):
+        return 32
+
+    def __getitem__(self, index):
+        return {"images": self.tensors()["images"][index]}
+
+    def tensors(self):
+        return {"images": torch.randint(256, (32, 1, 4, 4), generator=torch.Generator().manual_seed(0)).byte()}
+
+
+class Shift(Augmentation):
+    """Adds a number of its own and one drawn."""
+
+    def __init__(self, by=0.0):
+        super().__init__()
+        self.by = by
+
+    def forward(self, images, side, rng):
+        assert side == "view"
+        return images + self.by + 0.1 * torch.rand(len(images), 1, 1, 1, generator=rng)
+
+
+class Flat(Backbone):
+    features = 8
+
+    def __init__(self, shape):
+        super().__init__()
+        self.linear = nn.Linear(math.prod(shape), 8)
+
+    def forward(self, images):
+        return self.linear(images.flatten(1))
+
+
+class Moving(Encoder):
+    """One view and a target that moves with the progress."""
+
+    views = ("shift",)
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone, self.features, self.seen = backbone, backbone.features, []
+
+    def objective(self, *views):
+        (view,) = views
+        return {"square": self.backbone(view).square().mean()}
+
+    def encode(self, images):
+        return self.backbone(images)
+
+    def after_update(self, progress):
+        self.seen.append(progress)
+
+
+def make(encoder=Simclr, augmentation=Shift):
+    return SelfSupervised(Data(Noise()), encoder=encoder, backbone=Flat, augmentation=augmentation)
+
+
+def step_of(algorithm, steps=10, index=3):
+    notes = []
+    step = Step(
+        index=index,
+        size=32,
+        steps=steps,
+        device=torch.device("cpu"),
+        rng=torch.Generator().manual_seed(5),
+        draw=lambda source, size: {},
+        note_length=lambda: notes.append("length"),
+    )
+    step.batch = next(iter(algorithm.data.batches()))
+    return step, notes
+
+
+def test_the_objective_sees_each_augmentations_view():
+    algorithm = make(augmentation=[lambda: Shift(1.0), lambda: Shift(-1.0)])
+    step, _ = step_of(algorithm)
+    rng = torch.Generator().manual_seed(5)
+    first, second = (Shift(by)(step.batch["images"], "view", rng) for by in (1.0, -1.0))
+    terms = algorithm.encoder_terms(step)
+    torch.testing.assert_close(terms["nt-xent"], algorithm.encoder.objective(first, second)["nt-xent"])
+
+
+def test_one_augmentation_serves_all_views_with_draws_of_their_own():
+    for augmentation in (Shift, [Shift]):
+        algorithm = make(augmentation=augmentation)
+        images = torch.zeros(3, 1, 4, 4)
+        first, second = algorithm.views(images, torch.Generator().manual_seed(0))
+        assert not torch.equal(first, second)
+
+
+def test_the_number_of_augmentations_must_fit():
+    with pytest.raises(ValueError, match="Simclr compares 2 views, but 3 augmentations are given"):
+        make(augmentation=[Shift, Shift, Shift])
+    with pytest.raises(ValueError, match="no augmentation makes the views"):
+        make(augmentation=None)
+
+
+def test_the_encoders_views_are_the_default():
+    assert SelfSupervised.defaults({"encoder": Simclr}) == {"augmentation": ["simclr-views", "simclr-views"]}
+    assert SelfSupervised.defaults({"encoder": Moving}) == {"augmentation": ["shift"]}
+
+
+def test_only_a_method_that_asks_for_it_depends_on_the_length():
+    (update,) = make().updates()
+    assert update.after is None
+    algorithm = make(Moving)
+    (update,) = algorithm.updates()
+    step, notes = step_of(algorithm)
+    update.objective(step)
+    assert notes == []
+    update.after(step)
+    assert algorithm.encoder.seen == [0.3]
+    assert notes == ["length"]
+
+
+def test_the_deviation_tells_spread_from_collapse():
+    algorithm = make()
+    spread = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
+    for embeddings, expected in ((spread, 1.0), (torch.ones(16, 8), 0.0)):
+        algorithm.encoder.objective = lambda *views: {}
+        algorithm.encoder.embeddings = embeddings
+        step, _ = step_of(algorithm)
+        algorithm.encoder_terms(step)
+        assert step.logged["scores/embedding-deviation"].item() == pytest.approx(expected, abs=0.03)
+
+
+def test_training_brings_the_views_of_an_image_together():
+    torch.manual_seed(0)
+    algorithm = make()
+    optimizer = torch.optim.Adam(algorithm.encoder.parameters(), lr=1e-2)
+    losses = []
+    for index in range(40):
+        step, _ = step_of(algorithm, index=index)
+        loss = algorithm.encoder_terms(step)["nt-xent"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.3
+    assert losses[0] <= math.log(63) + 0.5
+
+
+def test_products_and_previews():
+    algorithm = make()
+    assert set(algorithm.networks()) == {"encoder"}
+    assert isinstance(algorithm.products()["encoder"], Encoder)
+    images = torch.zeros(5, 1, 4, 4)
+    assert torch.equal(algorithm.encode(images), algorithm.encoder.backbone(images))
+    preview = algorithm.previews({"images": torch.zeros(12, 1, 4, 4)}, torch.Generator().manual_seed(0))["views"]
+    assert preview.images.shape == (16, 1, 4, 4)
+    assert preview.columns == 8
+
+
+def test_step_is_untouched_by_views_gradients():
+    algorithm = make()
+    images = torch.zeros(2, 1, 4, 4, requires_grad=True)
+    assert not any(view.requires_grad for view in algorithm.views(images, torch.Generator()))
+    assert SimpleNamespace(**SelfSupervised.gives).encoder is Encoder

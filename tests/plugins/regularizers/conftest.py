@@ -1,0 +1,63 @@
+"""A duel and a match small enough to compute by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganvas import Critique, Duel, Match, Step
+from ganvas_plugins.losses.wasserstein import Wasserstein
+
+
+class LinearCritic(nn.Module):
+    """s(x) = a·x over all of a sample's numbers, or a map of two such scores."""
+
+    def __init__(self, slope, patches=1):
+        super().__init__()
+        self.slope = nn.Parameter(slope)
+        self.patches = patches
+
+    def forward(self, samples, condition=None):
+        scores = samples.flatten(1) @ self.slope
+        return Critique(scores if self.patches == 1 else scores[:, None].expand(-1, self.patches))
+
+
+@pytest.fixture
+def critic():
+    return LinearCritic
+
+
+@pytest.fixture
+def make_step():
+    def make(index=0, size=4, seed=0):
+        return Step(
+            index=index,
+            size=size,
+            steps=100,
+            device=torch.device("cpu"),
+            rng=torch.Generator().manual_seed(seed),
+            draw=lambda source, size: {},
+            note_length=lambda: None,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_duel():
+    def make(discriminator, *regularizers, generator=None, augmentation=None):
+        generator = generator if generator is not None else nn.Linear(2, 12)
+        return Duel(discriminator, Wasserstein(), augmentation, list(regularizers), generator)
+
+    return make
+
+
+@pytest.fixture
+def make_match(make_step):
+    def make(duel, side="discriminator", index=0, size=4, fake=None, **conditions):
+        generator = torch.Generator().manual_seed(1)
+        real = torch.randn(size, 1, 3, 4, generator=generator)
+        latents = torch.randn(size, 2, generator=generator)
+        make_fake = fake or (lambda: duel.generator(latents).view(size, 1, 3, 4))
+        return Match(side, make_step(index, size), duel, real=real, fake=make_fake, latents=latents, **conditions)
+
+    return make
