@@ -112,12 +112,13 @@ def _losses(scalars: Mapping[str, float]) -> str:
 def metric_lines(metrics: Mapping[str, Any]) -> list[str]:
     """``fid@classifier  12.3  (lower is better)``."""
     width = max((len(name) for name in metrics), default=0)
-    return [
-        f"{name:<{width}}  {found['value']:.4g}"
-        + (f" ± {found['deviation']:.2g}" if found.get("deviation") is not None else "")
-        + f"  ({found['better']} is better)"
-        for name, found in metrics.items()
-    ]
+    return [f"{name:<{width}}  {number(found)}  ({found['better']} is better)" for name, found in metrics.items()]
+
+
+def number(found: Mapping[str, Any]) -> str:
+    """``12.3 ± 0.4``: a value with its deviation, where it has one."""
+    deviation = found.get("deviation")
+    return f"{found['value']:.4g}" + (f" ± {deviation:.2g}" if deviation is not None else "")
 
 
 def final_table(experiment: Experiment, results: Mapping[str, StageResult], runs: Path) -> None:
@@ -127,25 +128,14 @@ def final_table(experiment: Experiment, results: Mapping[str, StageResult], runs
     for heading in ("stage", "status", "metric", "value", "better"):
         table.add_column(heading, no_wrap=True)
     for name, result in results.items():
-        rows = [
-            (
-                metric,
-                f"{found['value']:.4g}" + (f" ± {found['deviation']:.2g}" if found.get("deviation") else ""),
-                found["better"],
-            )
-            for metric, found in result.metrics.items()
-        ] or [("", "", "")]
+        rows = [(metric, number(found), found["better"]) for metric, found in result.metrics.items()] or [("", "", "")]
         for index, row in enumerate(rows):
             table.add_row(*((name, result.status) if index == 0 else ("", "")), *row)
     console.print(table)
     for name, result in results.items():
         console.print(f"{name}: {result.folder}", markup=False)
     last = list(results.values())[-1]
-    pictures = sorted(
-        (last.folder / "samples").glob("*.png"), key=lambda path: (path.stem.rpartition("-")[2], path.name)
-    )
-    if pictures:
-        newest = [p for p in pictures if p.stem.rpartition("-")[2] == pictures[-1].stem.rpartition("-")[2]]
-        grid = next((p for p in newest if p.name.startswith("samples")), newest[0])
-        console.print(f"samples: {grid}", markup=False)
+    grids = sorted((last.folder / "samples").glob("samples-*.png"))
+    if grids:
+        console.print(f"samples: {grids[-1]}", markup=False)
     console.print(f"curves: tensorboard --logdir {runs}", markup=False)

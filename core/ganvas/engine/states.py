@@ -75,7 +75,7 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     match value:
         case Tensor():
             name = path or "tensor"
-            # A copy in memory of its own: safetensors refuses shared memory, and a tied weight is saved twice, not lost.
+            # A copy of its own: safetensors refuses shared memory, and a tied weight is saved twice, not lost.
             tensors[name] = value.detach().to("cpu", copy=True).contiguous()
             return {"t": name}
         case dict():

@@ -304,7 +304,7 @@ def check_updates(networks: Mapping[str, nn.Module], updates: Sequence[Update], 
         raise ValueError(f"no optimizer for {', '.join(sorted(lacking))}")
 
 
-# -- parts of the loop ---------------------------------------------------------------------------------------------------
+# -- parts of the loop -------------------------------------------------------------------------------------------------
 
 
 def _by_optimizer(updates: Iterable[Update], parameters: Mapping[str, list[nn.Parameter]]) -> dict[str, list[Any]]:

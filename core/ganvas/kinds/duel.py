@@ -67,7 +67,7 @@ class Match:
 
     @property
     def fake(self) -> Tensor:
-        """(N, C, H, W) in [-1, 1], before augmentation. On the discriminator's side no gradient reaches the generator."""
+        """(N, C, H, W) in [-1, 1], before augmentation; on the discriminator's side without the generator's graph."""
         if "fake" not in self._samples:
             with torch.set_grad_enabled(self.side == "generator"):
                 made = self._make_fake()

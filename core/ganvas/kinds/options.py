@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Group", "Position", "Scheduled", "Trained", "Use"]
+__all__ = ["Group", "Incidental", "Position", "Scheduled", "Trained", "Use"]
 
 K = TypeVar("K")
 
@@ -39,8 +39,8 @@ class Position(Protocol):
 class Use(Generic[K]):
     """An option that is itself a component: ``head: Use[Head] = "linear"``.
 
-    In the spec it is a name, or a mapping with ``use:`` and options. In ``__init__`` it arrives as a callable that takes
-    the positionals of its kind: ``self.head = head(features, condition)``. Each call builds anew, under a seed made
+    In the spec it is a name, or a mapping with ``use:`` and options. In ``__init__`` it arrives as a callable that
+    takes the positionals of its kind: ``self.head = head(features, condition)``. Each call builds anew, under a seed made
     from (seed of the stage, path in the spec, number of the call), so the order of building changes nothing.
 
     Attributes:
@@ -167,6 +167,13 @@ class Scheduled:
         """Every number the value may take at its corners, for bounds."""
         corners = [self.value, self.to, self.first and self.first[1], self.every and self.every[1]]
         return [corner for corner in corners if corner is not None]
+
+
+class Incidental:
+    """Marks an option that changes how a component works but no value it gives: ``Annotated[bool, Incidental, Field(…)]``.
+
+    It is no part of a run's key (nor is any option that is a path: the content's digest stands for it).
+    """
 
 
 class Group:

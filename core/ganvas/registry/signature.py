@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from ganvas.kinds import KINDS
-from ganvas.kinds.options import Group, Scheduled, Trained, Use
+from ganvas.kinds.options import Group, Incidental, Scheduled, Trained, Use
 from ganvas.registry.plugins import BrokenComponent, kind_of
 
 __all__ = [
+    "REQUIRED",
     "Form",
     "GroupForm",
     "Leaf",
@@ -34,7 +35,10 @@ __all__ = [
     "ScheduledForm",
     "TrainedForm",
     "UseForm",
+    "bounds",
+    "given_to",
     "options_of",
+    "where",
 ]
 
 REQUIRED: Any = object()
@@ -148,7 +152,7 @@ class Option:
     form: Form
     default: Any
     description: str
-    path_like: bool = False
+    incidental: bool = False
 
     @property
     def required(self) -> bool:
@@ -230,7 +234,8 @@ def _option(parameter: inspect.Parameter, hints: Mapping[str, Any], init: Any, o
     except BrokenComponent as error:
         raise BrokenComponent(f"{where(init)}: the option {name!r} of {owner.__name__}: {error}") from error
     description = field.description if field is not None and field.description else ""
-    return Option(name, form, default, description, path_like=_mentions_path(form))
+    incidental = _mentions_path(form) or Incidental in getattr(hints[name], "__metadata__", ())
+    return Option(name, form, default, description, incidental)
 
 
 def _mentions_path(form: Form) -> bool:
@@ -250,7 +255,7 @@ def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | 
             if isinstance(extra, FieldInfo):
                 field = extra
                 metadata = (*metadata, *extra.metadata)
-            else:
+            elif extra is not Incidental:
                 metadata = (*metadata, extra)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Use, Trained):
@@ -326,6 +331,3 @@ def _unpacked(extras: Sequence[Any]) -> list[Any]:
     for extra in extras:
         found += extra.metadata if isinstance(extra, FieldInfo) else [extra]
     return found
-
-
-__all__ += ["REQUIRED", "PydanticUndefined", "ValidationError", "bounds", "given_to", "where"]

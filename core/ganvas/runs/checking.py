@@ -120,7 +120,7 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
                 f"{stage.algorithm.name} averages no network unless ema names some: {{half_life: N, networks: […]}}"
             )
             problems.append(Problem(place, f"{path}.ema", message))
-        problems += _metrics(stage, data, algorithm, builder)
+        problems += _metrics(stage, data, algorithm, builder, report)
     if problems:
         raise Mistakes(problems)
     for component, made in builder.built:
@@ -167,7 +167,7 @@ def _lacks(component: Component, field_name: str, data: Data) -> Problem:
     return Problem(component.place, component.path, message)
 
 
-def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builder) -> list[Problem]:
+def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builder, report: Report) -> list[Problem]:
     """Builds the metrics too; a metric that this algorithm cannot serve is a mistake of the spec."""
     problems: list[Problem] = []
     evaluate = stage.settings.options.get("evaluate")
@@ -176,6 +176,9 @@ def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builde
             metric = builder.build(component, data)
         except Mistakes as mistakes:
             problems += mistakes.problems
+            continue
+        except MissingData as error:
+            report.missing.append(f"{component.path}: {error}")
             continue
         for method in sorted(getattr(metric, "needs", ())):
             if not hasattr(algorithm, method):

@@ -31,7 +31,7 @@ def key_parts(
                 parts[path or "use"] = value.entry.name
                 parts[f"source of {value.entry.kind}/{value.entry.name}"] = source_digest(value.cls)
                 for name, inner in value.options.items():
-                    if not value.declared[name].path_like:  # the content's digest stands for a path
+                    if not value.declared[name].incidental:
                         add(inner, f"{path}.{name}" if path else name)
             case GroupValue():
                 for name, inner in value.options.items():

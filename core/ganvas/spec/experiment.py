@@ -94,7 +94,7 @@ def load_experiment(
     for setting in settings:
         target, _, text = setting.partition("=")
         experiment.chosen[target.strip()] = text.strip()
-    experiment.chosen |= {target: value for target, value in (overrides or {}).items()}
+    experiment.chosen |= dict(overrides or {})
     return experiment
 
 

@@ -168,7 +168,7 @@ class Validator:
         nodes = node.value if isinstance(node.value, dict) else {}
         chosen: dict[str, type] = {}
         late: list[str] = []
-        for key, inner in nodes.items():
+        for key in nodes:
             if key == "use" or (extra is not None and extra(key)):
                 continue
             if key not in declared:

@@ -116,11 +116,11 @@ class CycleGan(Algorithm):
 
         terms = _named(self.to_b.terms(to_b), "b") | _named(self.to_a.terms(to_a), "a")
         cycle, identity = self.cycle.at(step), self.identity.at(step)
-        terms["cycle/a"] = cycle * l1_loss(b_to_a(to_b.fake), a)
-        terms["cycle/b"] = cycle * l1_loss(a_to_b(to_a.fake), b)
+        terms["cycle-a"] = cycle * l1_loss(b_to_a(to_b.fake), a)
+        terms["cycle-b"] = cycle * l1_loss(a_to_b(to_a.fake), b)
         if identity > 0:
-            terms["identity/a"] = identity * l1_loss(b_to_a(a), a)
-            terms["identity/b"] = identity * l1_loss(a_to_b(b), b)
+            terms["identity-a"] = identity * l1_loss(b_to_a(a), a)
+            terms["identity-b"] = identity * l1_loss(a_to_b(b), b)
         return terms
 
     def discriminator_terms(self, step: Step) -> Terms:
@@ -133,7 +133,7 @@ class CycleGan(Algorithm):
             )
             terms |= {name: 0.5 * term for name, term in _named(duel.terms(match), domain).items()}
             for which in ("real", "fake"):  # a duel knows nothing of another one: give its scores the domain's name
-                step.log(f"scores/{which}/{domain}", step.logged.pop(f"scores/{which}"))
+                step.log(f"scores/{which}-{domain}", step.logged.pop(f"scores/{which}"))
         return terms
 
     def translate(self, images: Tensor, to: Literal["a", "b"] = "b") -> Tensor:
@@ -190,7 +190,7 @@ class ImagePool(nn.Module):
 
 
 def _named(terms: Terms, domain: str) -> Terms:
-    return {f"{name}/{domain}": term for name, term in terms.items()}
+    return {f"{name}-{domain}": term for name, term in terms.items()}
 
 
 _ROWS = 8

@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from ganvas_plugins.datasets.cache import cache_folder, write_atomically
@@ -27,9 +28,14 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Tenso
     path = cache_folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}.safetensors"
     if path.is_file():
         try:
-            return safetensors.torch.load_file(path)
+            return _laid_out(safetensors.torch.load_file(path))
         except (OSError, safetensors.SafetensorError) as error:
             logging.getLogger("ganvas").warning("%s is damaged (%s) and is made anew", path, error)
-    tensors = {entry: value.detach().cpu().contiguous() for entry, value in make().items()}
+    tensors = _laid_out(make())
     write_atomically(path, safetensors.torch.save(tensors, {"key": text}))
     return tensors
+
+
+def _laid_out(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies with plain strides in memory of their own: kernels round differently for other strides and alignments."""
+    return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}

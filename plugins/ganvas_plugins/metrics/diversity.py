@@ -76,7 +76,7 @@ def deviations(parts: Iterator[tuple[Tensor, Tensor]], classes: int) -> Tensor:
         total.index_add_(0, labels, flat)
         squares.index_add_(0, labels, flat.square())
     variance = (squares - total.square() / number).clamp(min=0) / (number - 1)
-    return torch.where(number > 1, variance, torch.nan).sqrt().mean(1)
+    return torch.where(number > 1, variance, torch.nan).sqrt().mean(1).cpu()
 
 
 def _parts(images: Tensor, labels: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:

@@ -74,16 +74,16 @@ class Fid(Metric):
         images, _ = stage.fakes(self.samples)
         for part in images.split(BATCH):
             fake.update(self.extractor(part.to(stage.device)))
-        value = frechet_distance(self._real(stage.data), fake)
+        value = frechet_distance(self._real(stage.data, stage.device), fake)
         return {f"fid@{self.extractor.name}": Measurement(value, better="lower")}
 
-    def _real(self, data: Data) -> Moments:
+    def _real(self, data: Data, device: torch.device) -> Moments:
         key = {"moments": 1, "data": data.fingerprint, "shape": list(data.shape), "real": self.real}
 
         def make() -> dict[str, Tensor]:
             moments = Moments()
             for images in _images(data, self.real):
-                moments.update(self.extractor(images))
+                moments.update(self.extractor(images.to(device)))
             return {
                 "number": torch.tensor(moments.number),
                 "mean": moments.mean,

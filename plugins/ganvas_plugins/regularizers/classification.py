@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ganvas import Classifier, Duel, Match, Regularizer, Scheduled, Segment, Trained
+from ganvas_plugins.classifiers.targets import classification_loss
 
 
 class Classification(Regularizer):
@@ -15,7 +15,7 @@ class Classification(Regularizer):
         C = λ E[CE(y, classifier(G(z, y)))],    λ = ``weight``
 
     Cross entropy for a class (a one-hot stretch of the condition), binary cross entropy, averaged over the attributes,
-    for binary ones; several stretches are summed, continuous ones have no term. The classifier is what an earlier stage
+    for binary ones; several stretches are summed. The classifier is what an earlier stage
     trained (over a frozen encoder): gradients pass through it to the generator, none of its parameters or buffers
     changes. It takes an optimizer step of its own, the first of the iteration, unless ``own_step`` is off.
 
@@ -53,7 +53,7 @@ class Classification(Regularizer):
         self.own_step, self.place = own_step, place
 
     def penalty(self, match: Match) -> Tensor:
-        logits, condition = self.classifier(match.fake).float(), match.condition_fake
+        logits, condition = self.classifier(match.fake), match.condition_fake
         if logits.shape != condition.shape:
             raise ValueError(
                 f"the classifier gives {logits.shape[1]} logits and the condition has {condition.shape[1]} numbers; "
@@ -61,13 +61,4 @@ class Classification(Regularizer):
             )
         # Whoever makes the duel knows what the condition's numbers mean; a single class where nothing is said.
         segments = getattr(match.duel, "segments", None) or [Segment("one-hot", logits.shape[1])]
-        sizes = [segment.size for segment in segments]
-        terms = [
-            _TERMS[segment.kind](said, wanted)
-            for segment, said, wanted in zip(segments, logits.split(sizes, 1), condition.split(sizes, 1), strict=True)
-            if segment.kind in _TERMS
-        ]
-        return sum(terms, start=logits.new_zeros(()))
-
-
-_TERMS = {"one-hot": cross_entropy, "binary": binary_cross_entropy_with_logits}
+        return classification_loss(logits, condition, segments)

@@ -10,6 +10,7 @@ from ganvas_plugins.algorithms.classifier import ClassifierTraining
 from ganvas_plugins.classifiers.linear import Linear
 
 NUMBER = 60
+SEGMENTS = (Segment("one-hot", 3),)
 
 
 class Blobs(Dataset):
@@ -35,7 +36,7 @@ class Blobs(Dataset):
 class OneHot(Condition):
     shape, names, needs = (3,), Blobs.classes, frozenset({"labels"})
 
-    def __init__(self, data, segments=(Segment("one-hot", 3),)):
+    def __init__(self, data, segments=SEGMENTS):
         super().__init__()
         self.segments = segments
 
@@ -119,7 +120,8 @@ def test_learns_the_classes_and_leaves_the_encoder_alone(encoder):
     whole = next(iter(algorithm.data.batches()))
     assert torch.equal(algorithm.classify(whole["images"]).argmax(1), whole["labels"])
     if encoder:
-        assert all(torch.equal(value, before[name]) for name, value in algorithm.classifier.encoder.state_dict().items())
+        after = algorithm.classifier.encoder.state_dict()
+        assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_the_product_takes_images_and_lets_gradients_through():

@@ -1,7 +1,6 @@
 """Training an encoder on views."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -166,10 +165,3 @@ def test_products_and_previews():
     preview = algorithm.previews({"images": torch.zeros(12, 1, 4, 4)}, torch.Generator().manual_seed(0))["views"]
     assert preview.images.shape == (16, 1, 4, 4)
     assert preview.columns == 8
-
-
-def test_step_is_untouched_by_views_gradients():
-    algorithm = make()
-    images = torch.zeros(2, 1, 4, 4, requires_grad=True)
-    assert not any(view.requires_grad for view in algorithm.views(images, torch.Generator()))
-    assert SimpleNamespace(**SelfSupervised.gives).encoder is Encoder

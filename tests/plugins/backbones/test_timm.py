@@ -16,7 +16,9 @@ def maps_of(backbone, shape):
         return [tuple(value.shape[1:]) for value in backbone.feature_maps(torch.zeros(1, *shape)).values()]
 
 
-@pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "mobilenetv3_small_050"])
+@pytest.mark.parametrize(
+    "model", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "mobilenetv3_small_050"]
+)
 def test_features_have_the_width_that_is_said(model):
     backbone = Timm((1, 32, 32), model=model).eval()
     with torch.no_grad():
@@ -107,9 +109,9 @@ def test_pretrained_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr(timm, "create_model", refuse)
     with pytest.raises(MissingData, match=r"cannot fetch timm's weights of 'resnet18' \(OSError\)"):
         Timm((3, 32, 32), pretrained=True)
+    monkeypatch.setattr(timm, "is_model", lambda name: True)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: None)
     with pytest.raises(ValueError, match="no pretrained weights for 'resnet20"):
-        monkeypatch.setattr(timm, "is_model", lambda name: True)
-        monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: None)
         Timm((3, 32, 32), model="resnet20", pretrained=True)
 
 

@@ -31,9 +31,7 @@ def duel_and_match(critic, make_duel, make_match, condition, network, **options)
         generator=Conditional(),
     )
     latents = torch.randn(4, 2)
-    match = make_match(
-        duel, "generator", fake=lambda: duel.generator(latents, condition), condition_fake=condition
-    )
+    match = make_match(duel, "generator", fake=lambda: duel.generator(latents, condition), condition_fake=condition)
     return duel, match
 
 
@@ -53,8 +51,8 @@ def test_stretches_of_a_condition_are_summed_each_by_its_kind(critic, make_duel,
         logits[:, 2], torch.ones(4)
     )
     torch.testing.assert_close(duel.regularizers[0].penalty(match), expected)
-    duel.segments = [Segment("binary", 2), Segment("continuous", 1)]
-    expected = binary_cross_entropy_with_logits(logits[:, :2], condition[:, :2])
+    duel.segments = [Segment("binary", 3)]
+    expected = binary_cross_entropy_with_logits(logits, condition)
     torch.testing.assert_close(duel.regularizers[0].penalty(match), expected)
 
 

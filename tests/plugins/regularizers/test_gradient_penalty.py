@@ -20,7 +20,9 @@ def test_sides_and_target(sides, target, expected, critic, make_duel, make_match
     flat = torch.zeros(12)
     flat[3] = 0.5
     duel = make_duel(critic(flat), lambda duel: GradientPenalty(duel, weight=1.0, sides=sides, target=target))
-    assert duel.penalty(duel.regularizers[0], make_match(duel))["penalty/gradientpenalty"].item() == pytest.approx(expected)
+    assert duel.penalty(duel.regularizers[0], make_match(duel))["penalty/gradientpenalty"].item() == pytest.approx(
+        expected
+    )
 
 
 def test_points_lie_on_the_segments_between_reals_and_fakes_one_share_per_sample(critic, make_duel, make_match):
@@ -51,5 +53,5 @@ def test_batch_norm_is_refused(make_duel):
         def forward(self, samples, condition=None):
             return Critique(self.norm(samples).mean((1, 2, 3)))
 
-    with pytest.raises(ValueError, match="Normed has batch norm.*norm: none"):
+    with pytest.raises(ValueError, match=r"Normed has batch norm.*norm: none"):
         make_duel(Normed(), lambda duel: GradientPenalty(duel))
