@@ -210,7 +210,7 @@ class Duel(nn.Module):
         value = regularizer.penalty(match)
         if value is None:
             return {}
-        weight = Scheduled.of(regularizer.weight).at(match.step) * (regularizer.every if regularizer.rescale else 1)
+        weight = regularizer.weight.at(match.step) * (regularizer.every if regularizer.rescale else 1)
         name = getattr(regularizer, "component_name", type(regularizer).__name__.lower())
         named = value if isinstance(value, dict) else {name: value}
         return {f"penalty/{term}": weight * scalar for term, scalar in named.items()}

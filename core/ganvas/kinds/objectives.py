@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Critique, Terms
 
 if TYPE_CHECKING:
-    from ganvas.kinds.duel import Duel, Match
+    from ganvas.kinds.duel import Match
 
 __all__ = ["Augmentation", "Loss", "Regularizer", "Side"]
 
@@ -41,28 +42,36 @@ class Loss(nn.Module):
 class Regularizer(nn.Module):
     """An extra term of a side's objective, or a constraint after its step. Built with ``(duel)``.
 
-    Set these as attributes (of the class or of the instance, from options):
+    The options below are offered by every regularizer whose ``__init__`` takes ``**options`` and passes them on; one
+    that declares an option of the same name gives it another default.
 
     Attributes:
         joins: the sides it acts on.
-        weight: factor of the penalty.
-        every: computed in every n-th iteration only (lazy).
-        rescale: multiplies a lazy term by ``every``, so that its mean strength does not depend on it.
-        own_step: takes an optimizer step of its own (with the side's optimizer) instead of joining the side's terms.
-        place: where its own step stands: ``first`` in the iteration, ``before`` or ``after`` its side's update.
         wants: ``{"real"}``, ``{"fake"}``: whose input gradients it reads through ``match.gradients``.
     """
 
     joins: frozenset[Side] = frozenset({"discriminator"})
-    weight: float | Scheduled = 1.0
-    every: int = 1
-    rescale: bool = False
-    own_step: bool = False
-    place: Literal["first", "before", "after"] = "after"
     wants: frozenset[str] = frozenset()
 
-    def __init__(self, duel: Duel | None = None) -> None:
-        super().__init__()  # the duel is for checks and sizes; keeping it would make a cycle of modules
+    def __init__(
+        self,
+        duel: Any = None,  # for checks and sizes; keeping it would make a cycle of modules
+        *,
+        weight: Annotated[Scheduled, Field(ge=0, description="factor of the term")] = 1.0,  # type: ignore[assignment]
+        every: Annotated[int, Field(ge=1, description="computed in every n-th iteration only")] = 1,
+        rescale: Annotated[bool, Field(description="multiply a lazy term by every, to keep its mean strength")] = True,
+        own_step: Annotated[bool, Field(description="take an optimizer step of its own")] = False,
+        place: Annotated[
+            Literal["first", "before", "after"],
+            Field(description="where its own step stands: first in the iteration, before or after its side's update"),
+        ] = "after",
+    ) -> None:
+        super().__init__()
+        self.weight = Scheduled.of(weight)
+        self.every = every
+        self.rescale = rescale
+        self.own_step = own_step
+        self.place = place
 
     def penalty(self, match: Match) -> Tensor | Terms | None:
         """The term, not yet weighted; None where it has no term on this side."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 __all__ = ["Mistakes", "Node", "Place", "Problem", "did_you_mean", "parse", "read"]
 
 LARGEST = 100_000  # nodes in one document, aliases expanded: a bomb of aliases ends here and not in the memory
+DEEPEST = 100  # levels of nesting: far more than any spec has, far fewer than Python's stack
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(str(part) for part in (self.place, self.path, self.message) if str(part))
+        said = ": ".join(str(part) for part in (self.place, self.path, self.message) if str(part))
+        return " ".join(said.splitlines())  # one line, whatever a key or a name contains
 
 
 class Mistakes(Exception):
@@ -125,22 +128,45 @@ def parse(text: str, shown: str, base: Path) -> Node:
     """Parses YAML 1.2 text: ``no`` is a word, ``1e-4`` a number, a repeated key a mistake."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
 
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 2)  # type: ignore[assignment]
     try:
         root = yaml.compose(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(shown, mark.line + 1, mark.column + 1) if mark else Place(shown)
-        said = " ".join(str(error.problem or error.context or "cannot be read").split())
-        raise Mistakes([Problem(place, "", f"not YAML: {said}")]) from None
+        raise Mistakes([_explained(error, shown)]) from None
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Place(shown, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise Mistakes([Problem(place, "", f"not YAML: the character #x{error.character:04x} is not allowed")]) from None
     except (YAMLError, ValueError, RecursionError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Mistakes([Problem(Place(shown), "", f"not YAML: {said}")]) from None
     if root is None:
         return Node({}, Place(shown, 1, 1), base)
     return _Converter(shown, base).convert(root)
+
+
+def _explained(error: Any, shown: str) -> Problem:
+    """What ruamel says of a syntax error, in words that help where its own do not."""
+    mark = error.problem_mark or error.context_mark
+    said = " ".join(str(error.problem or error.context or "cannot be read").split())
+    start = error.context_mark
+    if said.startswith("but "):
+        said = f"{error.context}, {said}"
+    elif said.startswith("expected <block end>"):
+        said = "the indentation does not fit the lines above"
+    elif said.startswith("found character '\\t'"):
+        said = "a tab cannot stand here; indent with spaces"
+    elif said.startswith("mapping values are not allowed"):
+        said = "a ': ' cannot stand here; quote a text that has one, and look at the indentation"
+    elif "unexpected end of stream" in said and start is not None:
+        said, mark = "the quote that opens here is not closed", start
+    elif said.startswith("expected ',' or") and start is not None:
+        said = f"{said}, after the bracket that opens in line {start.line + 1}"
+    place = Place(shown, mark.line + 1, mark.column + 1) if mark else Place(shown)
+    return Problem(place, "", f"not YAML: {said}")
 
 
 class _Converter:
@@ -162,10 +188,14 @@ class _Converter:
     def _node(self, node: Any, path: str, above: tuple[int, ...]) -> Node:
         place = self._place(node)
         self.count += 1
-        if id(node) in above or self.count > LARGEST:
-            why = "an alias that contains itself" if id(node) in above else f"more than {LARGEST:,} values"
-            raise Mistakes([Problem(place, path, f"not a spec: {why}")])
+        if id(node) in above:
+            raise Mistakes([Problem(place, path, "not a spec: an alias that contains itself")])
+        if self.count > LARGEST or len(above) >= DEEPEST:
+            why = f"more than {LARGEST:,} values" if self.count > LARGEST else f"more than {DEEPEST} levels deep"
+            raise Mistakes([Problem(place, "", f"not a spec: {why}")])
         above = (*above, id(node))
+        if node.id != "scalar" and str(node.tag) not in (_TAG + "map", _TAG + "seq"):
+            self._refuse_tag(node, place, path)
         if node.id == "mapping":
             return self._mapping(node, place, path, above)
         if node.id == "sequence":
@@ -181,6 +211,9 @@ class _Converter:
             if key_node.id != "scalar":
                 self.problems.append(Problem(key_place, path, "a key must be a word"))
                 continue
+            if str(key_node.tag) == _TAG + "merge":
+                self.problems.append(Problem(key_place, path, "YAML 1.2 has no merge key <<; use extends, or repeat it"))
+                continue
             key = str(key_node.value)
             inner = f"{path}.{key}" if path else key
             if key in values:
@@ -190,6 +223,8 @@ class _Converter:
                 )
                 continue
             values[key] = self._node(value_node, inner, above)
+            if value_node.start_mark.index == value_node.end_mark.index:
+                values[key].place = key_place  # nothing stands there: the mark is that of whatever comes next
             keys[key] = key_place
         return Node(values, place, self.base, keys)
 
@@ -200,24 +235,32 @@ class _Converter:
                 return None
             case "bool":
                 return text.lower() == "true"
-            case "int":
-                try:
-                    return int(text.replace("_", ""), 0) if text.lstrip("+-")[:2].lower() in _BASES else int(text)
-                except ValueError:
-                    return text
-            case "float":
-                lowered = text.lower()
-                if lowered.endswith((".inf", ".nan")):
-                    return float(lowered.replace(".", ""))
-                try:
-                    return float(text)
-                except ValueError:
-                    return text
-            case "str" | "timestamp":
-                return text
-            case other:
-                self.problems.append(Problem(place, path, f"the tag {node.tag} is not allowed here ({other})"))
-                return None
+            case "int" | "float" | "str" | "timestamp":
+                return text if node.style or str(node.tag) == _TAG + "str" else _number(text)
+            case _:
+                return self._refuse_tag(node, place, path)
+
+    def _refuse_tag(self, node: Any, place: Place, path: str) -> None:
+        tag = str(node.tag).replace(_TAG, "!!")
+        self.problems.append(Problem(place, path, f"a spec has no tags: {tag} is not allowed"))
 
 
-_BASES = ("0x", "0o", "0b")
+_TAG = "tag:yaml.org,2002:"
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN")
+
+
+def _number(text: str) -> Any:
+    """A number of YAML 1.2's core schema, else the text: ``1_000`` and ``0b1`` are words, ``012`` is twelve."""
+    try:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _BASED.fullmatch(text):
+            return int(text, 0)
+    except ValueError:  # more digits than Python reads
+        return float(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return float(text.replace(".", "")) if _SPECIAL.fullmatch(text) else text

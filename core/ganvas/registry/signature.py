@@ -35,6 +35,7 @@ __all__ = [
     "ScheduledForm",
     "TrainedForm",
     "UseForm",
+    "alternatives",
     "bounds",
     "given_to",
     "options_of",
@@ -83,7 +84,7 @@ class TrainedForm(Form):
     kind: str
 
     def describe(self) -> str:
-        return f"trained {self.kind}"
+        return f"trained {self.kind or 'stage'}"
 
 
 @dataclass
@@ -110,7 +111,7 @@ class ListOf(Form):
     def describe(self) -> str:
         if self.fixed:
             return f"[{', '.join(item.describe() for item in self.items)}]"
-        return f"list of {self.items[0].describe()}"
+        return f"list of {_plural(self.items[0])}"
 
 
 @dataclass
@@ -120,7 +121,7 @@ class MapOf(Form):
     item: Form
 
     def describe(self) -> str:
-        return f"mapping of {self.item.describe()}"
+        return f"mapping of names to {_plural(self.item)}"
 
 
 @dataclass
@@ -131,7 +132,7 @@ class OneOf(Form):
     none: bool
 
     def describe(self) -> str:
-        return " or ".join([form.describe() for form in self.forms] + (["nothing"] if self.none else []))
+        return alternatives([form.describe() for form in self.forms] + (["nothing"] if self.none else []))
 
 
 @dataclass
@@ -141,7 +142,7 @@ class GroupForm(Form):
     group: type[Group]
 
     def describe(self) -> str:
-        return "mapping of " + ", ".join(options_of(self.group))
+        return f"mapping {{{', '.join(options_of(self.group))}}}"
 
 
 @dataclass
@@ -306,11 +307,12 @@ def _hint_name(hint: Any) -> str:
     if origin is Literal:
         return " | ".join(str(argument) for argument in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join("nothing" if a is type(None) else _hint_name(a) for a in arguments)
+        return alternatives(["nothing" if a is type(None) else _hint_name(a) for a in arguments])
     if origin is Annotated:
         return _hint_name(arguments[0]) + bounds(Leaf(arguments[0], tuple(_unpacked(arguments[1:]))))
     if origin in (list, Sequence):
-        return f"list of {_hint_name(arguments[0])}"
+        name = _hint_name(arguments[0])
+        return f"list of {name + 's' if name.endswith(('number', 'path')) else name}"
     if origin is tuple:
         return f"[{', '.join('...' if a is Ellipsis else _hint_name(a) for a in arguments)}]"
     if origin is dict:
@@ -324,6 +326,16 @@ def _hint_name(hint: Any) -> str:
         type(None): "nothing",
     }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """``a, b or c``."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _plural(form: Form) -> str:
+    return KINDS[form.kind].plural if isinstance(form, UseForm) else form.describe()
 
 
 def _unpacked(extras: Sequence[Any]) -> list[Any]:

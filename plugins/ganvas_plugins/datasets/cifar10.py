@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 import numpy as np
 from pydantic import Field
 
-from ganvas import Dataset, MissingData
+from ganvas import Dataset, Incidental, MissingData
 from ganvas_plugins.datasets.images import ArrayDataset
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -33,7 +33,9 @@ class Cifar10(ArrayDataset):
         *,
         root: Annotated[Path, Field(description="folder that holds cifar-10-batches-py or cifar-10-batches-bin")],
         split: Annotated[Literal["train", "test"], Field(description="the data's own split")] = "train",
-        download: Annotated[bool, Field(description="downloads the python files where none are there")] = False,
+        download: Annotated[
+            bool, Incidental, Field(description="downloads the python files where none are there")
+        ] = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ganvas import Dataset, MissingData
+from ganvas import Dataset, Incidental, MissingData
 from ganvas_plugins.datasets.cache import cache_folder
 from ganvas_plugins.datasets.images import ArrayDataset
 
@@ -47,7 +47,7 @@ class FashionMnist(ArrayDataset):
         *,
         root: Annotated[Path, Field(description="folder with the idx files, gzipped or not")] = DEBIAN,
         split: Annotated[Literal["train", "test"], Field(description="the data's own split")] = "train",
-        download: Annotated[bool, Field(description="downloads the files where they are not there")] = True,
+        download: Annotated[bool, Incidental, Field(description="downloads the files where they are not there")] = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)

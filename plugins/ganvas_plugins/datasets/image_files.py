@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import MissingData
+from ganvas import Incidental, MissingData
 from ganvas_plugins.datasets.cache import cache_folder, write_atomically
 from ganvas_plugins.datasets.images import ImageDataset
 
@@ -69,6 +69,7 @@ class ImageFiles(ImageDataset):
         *,
         in_memory: Annotated[
             bool | None,
+            Incidental,
             Field(description="decode all once and keep them in memory; left out: where they take up to 2 GiB"),
         ] = None,
         **options: Any,

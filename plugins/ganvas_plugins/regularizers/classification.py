@@ -1,11 +1,11 @@
 """``regularizer: classification``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Classifier, Duel, Match, Regularizer, Scheduled, Segment, Trained
+from ganvas import Classifier, Duel, Match, Regularizer, Segment, Trained
 from ganvas_plugins.classifiers.targets import classification_loss
 
 
@@ -33,24 +33,21 @@ class Classification(Regularizer):
         duel: Duel,
         *,
         classifier: Annotated[Trained[Classifier], Field(description="the stage that trained the classifier")],
-        weight: Annotated[Scheduled, Field(ge=0, description="λ, the strength")] = 1.0,
-        every: Annotated[int, Field(ge=1, description="computed in every n-th iteration only")] = 1,
         rescale: Annotated[bool, Field(description="multiply a lazy term by every, to keep its mean strength")] = False,
         own_step: Annotated[bool, Field(description="take an optimizer step of its own")] = True,
         place: Annotated[
             Literal["first", "before", "after"],
             Field(description="where its own step stands: first in the iteration, before or after the generator's"),
         ] = "first",
+        **options: Any,
     ) -> None:
-        super().__init__(duel)
+        super().__init__(duel, rescale=rescale, own_step=own_step, place=place, **options)
         if not getattr(duel.generator, "conditional", False):
             raise ValueError(
                 "classification compares samples with the condition they were made from, and the generator has none; "
                 "give the stage a condition and a conditional generator"
             )
         self.classifier = classifier
-        self.weight, self.every, self.rescale = weight, every, rescale
-        self.own_step, self.place = own_step, place
 
     def penalty(self, match: Match) -> Tensor:
         logits, condition = self.classifier(match.fake), match.condition_fake

@@ -1,6 +1,6 @@
 """``regularizer: gradient-penalty``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -38,14 +38,15 @@ class GradientPenalty(Regularizer):
             Literal["interpolation", "dragan"], Field(description="where: between reals and fakes, or around the reals")
         ] = "interpolation",
         target: Annotated[float, Field(ge=0, description="the norm that costs nothing")] = 1.0,
+        **options: Any,
     ) -> None:
-        super().__init__(duel)
+        super().__init__(duel, weight=weight, **options)
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in duel.discriminator.modules()):
             raise ValueError(
                 f"{type(duel.discriminator).__name__} has batch norm, under which no gradient is one sample's own; "
                 "give the discriminator norm: none"
             )
-        self.weight, self.one_sided, self.at, self.target = weight, sides == "one", at, target
+        self.one_sided, self.at, self.target = sides == "one", at, target
 
     def penalty(self, match: Match) -> Tensor:
         points = self._points(match).requires_grad_(True)

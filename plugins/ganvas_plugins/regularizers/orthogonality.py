@@ -1,6 +1,6 @@
 """``regularizer: orthogonality``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -36,14 +36,15 @@ class Orthogonality(Regularizer):
         norm: Annotated[
             Literal["mean", "frobenius"], Field(description="mean over layers and entries, or half the summed squares")
         ] = "mean",
+        **options: Any,
     ) -> None:
-        super().__init__(duel)
+        super().__init__(duel, weight=weight, **options)
         if not _bases(duel.generator):
             raise ValueError(
                 f"{type(duel.generator).__name__} has no latent subspaces to keep orthonormal; "
                 "use generator: eigengan, or leave out orthogonality"
             )
-        self.weight, self.norm = weight, norm
+        self.norm = norm
 
     def penalty(self, match: Match) -> Tensor:
         squares = [_deviation(basis).square() for basis in _bases(match.duel.generator)]

@@ -1,6 +1,6 @@
 """``regularizer: r1``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor
@@ -28,20 +28,10 @@ class R1(Regularizer):
         duel: Duel,
         *,
         weight: Annotated[Scheduled, Field(ge=0, description="γ, the strength")] = 10.0,
-        every: Annotated[int, Field(ge=1, description="computed in every n-th iteration only")] = 1,
         half: Annotated[bool, Field(description="the factor ½ of the paper")] = True,
-        rescale: Annotated[
-            bool, Field(description="multiply a lazy penalty by every, to keep its mean strength")
-        ] = True,
-        own_step: Annotated[bool, Field(description="take an optimizer step of its own")] = False,
-        place: Annotated[
-            Literal["first", "before", "after"],
-            Field(description="where its own step stands: first in the iteration, before or after the discriminator's"),
-        ] = "after",
+        **options: Any,
     ) -> None:
-        super().__init__(duel)
-        self.weight, self.every, self.rescale = weight, every, rescale
-        self.own_step, self.place = own_step, place
+        super().__init__(duel, weight=weight, **options)
         self.factor = 0.5 if half else 1.0
 
     def penalty(self, match: Match) -> Tensor:

@@ -88,6 +88,6 @@ class TensorBoard(Tracker):
         }
         # add_hparams would open a run of its own; the hyperparameters belong to this one.
         for part in summaries.hparams(options, numbers):
-            self.writer._get_file_writer().add_summary(part)  # noqa: SLF001
+            self.writer._get_file_writer().add_summary(part)
         self.writer.close()
         self.writer = None

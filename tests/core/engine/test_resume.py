@@ -1,0 +1,225 @@
+"""Exact resume: killed at any moment and started again, a run ends with the bits of one that never stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ganvas.engine import states
+
+sys.path.insert(0, str(Path(__file__).parent))
+import killing  # noqa: E402
+
+# A server that has imported torch already forks children in no time; it has started no thread of torch's, so that is safe.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["torch", "torchvision", "ganvas.runs.api", "ganvas_plugins.algorithms.gan"])
+
+GAN = """
+name: gan
+dataset: {use: digits, flip: true}
+stages:
+  gan:
+    use: gan
+    generator: {use: eigengan, channels: 4, basis: 2, noise: 4, hidden: 8}
+    discriminator: {use: global, channels: 4}
+    condition: labels
+    loss: hinge
+    augmentation: diffaugment
+    discriminator_steps: {value: 1, every: [5, 2]}
+    regularizers:
+      - {use: r1, every: 3, own_step: true}
+      - {use: orthogonality, every: 2}
+      - {use: gradient-penalty, every: 4}
+    optimizers: {use: adam, lr: {from: 1e-3, to: 1e-4, shape: cosine}}
+    steps: 24
+    batch_size: 16
+    ema: {half_life: {from: 0, to: 200}}
+    log_every: 4
+    pictures_every: 8
+    checkpoint: {every: 5}
+"""
+
+CHAIN = """
+name: chain
+dataset: {use: digits}
+stages:
+  features:
+    use: self-supervised
+    encoder: {use: simclr, projection: 8}
+    backbone: {use: timm, model: test_resnet, stem: original}
+    augmentation: {use: simclr-views, blur: 0}
+    steps: 10
+    batch_size: 16
+    log_every: 3
+    checkpoint: {every: 4}
+  attributes:
+    use: classifier
+    encoder: features
+    steps: 12
+    batch_size: 32
+    log_every: 5
+    checkpoint: {every: 5}
+  gan:
+    use: gan
+    generator: {use: dcgan, channels: 4, latent: 4}
+    discriminator: {use: global, channels: 4}
+    condition: {use: clusters, encoder: features, clusters: 4, restarts: 1}
+    regularizers: [{use: classification, classifier: attributes, every: 2}]
+    steps: 10
+    batch_size: 16
+    log_every: 3
+    checkpoint: {every: 3}
+"""
+
+CHAIN = CHAIN.replace("    encoder: features\n    steps: 12", "    encoder: features\n    condition: &groups {use: clusters, encoder: features, clusters: 4, restarts: 1}\n    steps: 12")
+
+CYCLEGAN = """
+name: cycle
+dataset: {use: unpaired, a: {use: digits, part: train, holdout: 0.5}, b: {use: digits, part: holdout, holdout: 0.5}}
+stages:
+  cycle:
+    use: cyclegan
+    translator: {use: resnet, channels: 4, blocks: 1}
+    discriminator: {use: patch, channels: 4, layers: 1, norm: instance}
+    pool: 6
+    steps: 14
+    batch_size: 2
+    log_every: 3
+    checkpoint: {every: 4}
+"""
+
+
+def run(spec: Path, runs: Path, moment: dict | None = None, kill_after: float | None = None) -> int:
+    """Trains in a child; returns its exit code."""
+    child = processes.Process(target=killing.train, args=(str(spec), str(runs), moment))
+    child.start()
+    if kill_after is not None:
+        time.sleep(kill_after)
+        child.kill()
+    child.join(180)
+    assert child.exitcode is not None, "the training hangs"
+    return child.exitcode
+
+
+def ended(runs: Path) -> dict[str, dict]:
+    """Everything a run leaves, by stage: the last state, the model, the logged scalars but those of time."""
+    found = {}
+    for record in sorted(runs.glob("*/*/*/stage.json")):
+        folder = record.parent
+        last = sorted((folder / "checkpoints").glob("[0-9]*.safetensors"))[-1]
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        found[folder.parent.name] = {
+            "state": states.load(last),
+            "model": states.load(folder / "model.safetensors"),
+            "scalars": [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines],
+            "events": events(folder),
+        }
+    return found
+
+
+def events(folder: Path) -> dict[str, list]:
+    """What TensorBoard reads, by tag."""
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    tags = [tag for tag in accumulator.Tags()["scalars"] if not tag.startswith("time/")]
+    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags}
+
+
+def assert_same(one: object, other: object, path: str = "") -> None:
+    """Equal to the bit, all the way down."""
+    if isinstance(one, torch.Tensor):
+        assert isinstance(other, torch.Tensor), path
+        assert one.dtype == other.dtype, path
+        assert torch.equal(one, other), f"{path} differs"
+    elif isinstance(one, dict):
+        assert isinstance(other, dict), path
+        assert list(one) == list(other), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path  # type: ignore[arg-type]
+        for index, (a, b) in enumerate(zip(one, other)):  # type: ignore[call-overload]
+            assert_same(a, b, f"{path}[{index}]")
+    else:
+        assert one == other, f"{path}: {one} != {other}"
+
+
+@pytest.fixture(scope="module", params=["gan", "chain", "cyclegan"])
+def reference(request, tmp_path_factory):
+    """A spec and what its uninterrupted run left."""
+    folder = tmp_path_factory.mktemp(request.param)
+    spec = folder / "spec.yaml"
+    spec.write_text({"gan": GAN, "chain": CHAIN, "cyclegan": CYCLEGAN}[request.param])
+    assert run(spec, folder / "whole") == 0
+    return spec, ended(folder / "whole")
+
+
+MOMENTS = {
+    "in the first iterations": [{"draw": 3}],
+    "after a checkpoint, twice": [{"draw": 8}, {"draw": 4}],
+    "while half a state is written": [{"write": 2, "where": "half"}],
+    "before a state is renamed": [{"write": 3, "where": "before"}],
+    "right after a state is there": [{"write": 1, "where": "after"}, {"write": 2, "where": "after"}],
+    "near the end and at the model": [{"draw": 22}, {"write": 3, "where": "half"}, {"write": 2, "where": "before"}],
+}
+
+
+@pytest.mark.parametrize("moments", MOMENTS.values(), ids=MOMENTS.keys())
+def test_killed_at_a_chosen_moment(reference, tmp_path: Path, moments: list[dict]) -> None:
+    spec, whole = reference
+    for moment in moments:
+        code = run(spec, tmp_path, moment)
+        assert code in (-signal.SIGKILL, 0), f"exit {code} at {moment}"
+    assert run(spec, tmp_path) == 0
+    assert_same(ended(tmp_path), whole)
+
+
+def test_goes_on_and_not_from_the_start(reference, tmp_path: Path) -> None:
+    spec, whole = reference
+    assert run(spec, tmp_path, {"write": 2, "where": "after"}) == -signal.SIGKILL
+    folder = next(tmp_path.glob("*/*/*/checkpoints")).parent
+    newest = sorted((folder / "checkpoints").glob("[0-9]*.safetensors"))[-1]
+    done = states.load(newest)["index"]
+    assert done > 0
+    # The batches that the second process draws are those that are left, and no more.
+    steps = states.load(newest)["batches"]["positions"][0]
+    assert run(spec, tmp_path, {"draw": 1}) == -signal.SIGKILL
+    assert states.load(newest)["batches"]["positions"][0] == steps
+    assert run(spec, tmp_path) == 0
+    assert_same(ended(tmp_path), whole)
+
+
+@pytest.mark.slow
+def test_killed_at_random_times(reference, tmp_path: Path) -> None:
+    spec, whole = reference
+    chance = random.Random(len(whole))
+    kills = 0
+    for _ in range(6):
+        if run(spec, tmp_path, kill_after=chance.uniform(0.2, 2.5)) == 0:
+            break
+        kills += 1
+    assert kills > 0
+    assert run(spec, tmp_path) == 0
+    assert_same(ended(tmp_path), whole)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(reference, tmp_path: Path) -> None:
+    spec, whole = reference
+    assert run(spec, tmp_path, {"write": 2, "where": "after"}) == -signal.SIGKILL
+    checkpoints = sorted(next(tmp_path.glob("*/*/*/checkpoints")).glob("[0-9]*.safetensors"))
+    content = bytearray(checkpoints[-1].read_bytes())
+    content[-20] ^= 0xFF  # one byte of one tensor
+    checkpoints[-1].write_bytes(bytes(content))
+    with pytest.raises(states.BrokenState, match="checksum"):
+        states.load(checkpoints[-1])
+    assert run(spec, tmp_path) == 0
+    assert_same(ended(tmp_path), whole)
