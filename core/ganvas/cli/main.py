@@ -214,19 +214,17 @@ def main() -> None:
 
 
 def _guarded() -> int:
-    import click
-
     from ganvas.registry.documents import Mistakes
     from ganvas.registry.plugins import BrokenComponent
 
     try:
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 130
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except _ClickException as error:
         error.show()
         return 2
     except (Mistakes, BrokenComponent) as error:
@@ -238,6 +236,10 @@ def _guarded() -> int:
         return 0
     except Exception as error:
         return _fail(*_explained(error))
+
+
+# Newer versions of typer carry a copy of click, whose exceptions are not those of an installed click.
+_ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 def _fail(message: str, status: int) -> int:

@@ -225,8 +225,8 @@ def train(job: Job) -> Outcome:
                             nn.utils.clip_grad_norm_(mine, job.clip_gradients)
                         if logging and repetition == 0:
                             log.add(f"grad/{update.name}", _norm(mine))
-                        settings = scheduled[update.optimizer_name].settings(step)
-                        if settings:
+                        if scheduled[update.optimizer_name].scheduled:
+                            settings = scheduled[update.optimizer_name].settings(step)
                             for parameter_group in optimizer.param_groups:
                                 parameter_group.update(settings)
                         optimizer.step()

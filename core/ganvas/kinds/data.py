@@ -71,6 +71,14 @@ class Dataset(ABC):
         """The whole dataset by field, (N, ...), where it fits in memory; None otherwise."""
         return None
 
+    def missing(self) -> str | None:
+        """What has to be fetched before training, in one line, or None. Looks only: nothing is downloaded."""
+        try:
+            len(self)
+        except MissingData as error:
+            return str(error)
+        return None
+
     def augment(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
         """What only reals see while training (flips), on a float batch on the training device."""
         return batch

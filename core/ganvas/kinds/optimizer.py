@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
@@ -19,6 +20,12 @@ class Optimizer(ABC):
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The torch optimizer over these parameters."""
+
+    @functools.cached_property
+    def scheduled(self) -> bool:
+        """Whether any option changes while training."""
+        options = [inner for value in vars(self).values() for inner in (value if isinstance(value, tuple) else (value,))]
+        return any(isinstance(value, Scheduled) and not value.constant for value in options)
 
     def settings(self, position: Position) -> dict[str, object]:
         """What changes while training, by the name it has in torch's parameter groups; empty where nothing does."""

@@ -103,12 +103,14 @@ class Latents:
 
     def sample(self, number: int, rng: torch.Generator) -> Tensor:
         """Draws (number, D) from the prior, on the generator's device."""
-        latents = torch.randn(number, self.size, generator=rng, device=rng.device)
-        for name, prior in self.priors.items():
-            if prior == "uniform":
-                part = latents[:, self.slice(name)]
-                part.copy_(torch.rand(part.shape, generator=rng, device=rng.device) * 2 - 1)
-        return latents
+        parts = []
+        for name, size in self.groups.items():
+            if self.priors.get(name) == "uniform":
+                part = torch.empty(number, size, device=rng.device).uniform_(-1, 1, generator=rng)
+            else:
+                part = torch.randn(number, size, generator=rng, device=rng.device)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def truncate(self, latents: Tensor, strength: float) -> Tensor:
         """Pulls latents towards the prior's mean (zero); 1 changes nothing, 0 gives the mean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +47,16 @@ def read_components(file: Path) -> Mapping[str, Mapping[str, str]]:
 
 
 def read_catalogue(file: Path) -> Catalogue:
-    """Reads and checks a catalogue. Raises ``Mistakes``."""
+    """Reads and checks a catalogue; not to be changed, it is read once per version of the file. Raises ``Mistakes``."""
+    try:
+        state = file.stat()
+    except OSError:
+        return _read_catalogue(file, None)  # which says why it cannot be read
+    return _read_catalogue(file, (state.st_mtime_ns, state.st_size))
+
+
+@functools.lru_cache(maxsize=64)
+def _read_catalogue(file: Path, state: tuple[int, int] | None) -> Catalogue:
     root = read(file)
     problems: list[Problem] = []
     found = Catalogue(file)

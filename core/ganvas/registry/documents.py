@@ -139,7 +139,9 @@ def parse(text: str, shown: str, base: Path) -> Node:
     except ReaderError as error:
         before = text[: error.position]
         place = Place(shown, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise Mistakes([Problem(place, "", f"not YAML: the character #x{error.character:04x} is not allowed")]) from None
+        raise Mistakes(
+            [Problem(place, "", f"not YAML: the character #x{error.character:04x} is not allowed")]
+        ) from None
     except (YAMLError, ValueError, RecursionError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Mistakes([Problem(Place(shown), "", f"not YAML: {said}")]) from None
@@ -212,7 +214,9 @@ class _Converter:
                 self.problems.append(Problem(key_place, path, "a key must be a word"))
                 continue
             if str(key_node.tag) == _TAG + "merge":
-                self.problems.append(Problem(key_place, path, "YAML 1.2 has no merge key <<; use extends, or repeat it"))
+                self.problems.append(
+                    Problem(key_place, path, "YAML 1.2 has no merge key <<; use extends, or repeat it")
+                )
                 continue
             key = str(key_node.value)
             inner = f"{path}.{key}" if path else key
@@ -235,7 +239,7 @@ class _Converter:
                 return None
             case "bool":
                 return text.lower() == "true"
-            case "int" | "float" | "str" | "timestamp":
+            case "int" | "float" | "str" | "timestamp" | "value" | "merge":  # the last three are words of YAML 1.1
                 return text if node.style or str(node.tag) == _TAG + "str" else _number(text)
             case _:
                 return self._refuse_tag(node, place, path)

@@ -218,12 +218,14 @@ class Host:
         found = entry.target
         if isinstance(found, str):
             home, _, attribute = found.partition(":")
+            owner = f"the {entry.kind} {entry.name!r} of {entry.plugin}"
             try:
-                found = getattr(import_target(home), attribute)
+                module = import_target(home)
             except Exception as error:
-                missing = isinstance(error, AttributeError)
-                why = f"has no attribute {attribute!r}" if missing else f"cannot be imported: {_said(error)}"
-                raise BrokenComponent(f"the {entry.kind} {entry.name!r} of {entry.plugin}: {home} {why}") from error
+                raise BrokenComponent(f"{owner}: {home} cannot be imported: {_said(error)}") from error
+            if not hasattr(module, attribute):
+                raise BrokenComponent(f"{owner}: {home} has no attribute {attribute!r}")
+            found = getattr(module, attribute)
         contract = contract_of(entry.kind)
         if not (isinstance(found, type) and issubclass(found, contract)):
             raise BrokenComponent(

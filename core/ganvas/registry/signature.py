@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -132,7 +132,8 @@ class OneOf(Form):
     none: bool
 
     def describe(self) -> str:
-        return alternatives([form.describe() for form in self.forms] + (["nothing"] if self.none else []))
+        words = [word for form in self.forms for word in form.describe().split(" or ")]
+        return alternatives(words + (["nothing"] if self.none else []))
 
 
 @dataclass
@@ -281,7 +282,15 @@ def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | 
         return ListOf(tuple(_form(item, metadata)[0] for item in arguments), fixed=True), field
     if origin in (dict, Mapping) and _mentions_component(hint):
         return MapOf(_form(arguments[1])[0]), field
-    return Leaf(hint, metadata), field
+    leaf = Leaf(hint, metadata)
+    try:
+        leaf.adapter  # noqa: B018
+    except (PydanticUserError, TypeError) as error:
+        why = "its bounds do not fit its type" if isinstance(error, TypeError) else "no value of a spec is of its type"
+        raise BrokenComponent(
+            f"{why}, {_hint_name(hint)}; use Python's own types, Use, Trained or Scheduled"
+        ) from error
+    return leaf, field
 
 
 def _mentions_component(hint: Any) -> bool:
@@ -316,7 +325,7 @@ def _hint_name(hint: Any) -> str:
     if origin is tuple:
         return f"[{', '.join('...' if a is Ellipsis else _hint_name(a) for a in arguments)}]"
     if origin is dict:
-        return f"mapping of {_hint_name(arguments[1])}"
+        return f"mapping of names to {_hint_name(arguments[1])}"
     names = {
         int: "whole number",
         float: "number",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from ganvas.engine.training import check_updates
 from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data, MissingData
-from ganvas.registry.documents import Mistakes, Problem
+from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import DatasetSpec, Experiment, StageSpec
 from ganvas.spec.validate import Component, StageReference
@@ -70,15 +70,14 @@ def _data(stage: StageSpec, known: dict[str, Data | None], report: Report) -> Da
     if key not in known:
         known[key] = None
         try:
-            dataset = Builder(stage.seed).dataset(stage.dataset)
-            try:
-                for part in dataset.sources.values():
-                    len(part)
-            except MissingData as error:
-                report.missing.append(str(error))
+            dataset = Builder(stage.seed, checking=True).dataset(stage.dataset)
+            report.missing += [said for part in dataset.sources.values() if (said := part.missing())]
             known[key] = Data(dataset)
         except MissingData as error:
             report.missing.append(str(error))
+        except ValueError as error:  # what only shows when the files are looked at: images of several sizes
+            first = next(iter(stage.dataset.values())) if isinstance(stage.dataset, dict) else stage.dataset
+            raise Mistakes([Problem(first.place, first.path, " ".join(str(error).split()))]) from error
     return known[key]
 
 
@@ -97,7 +96,7 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
             raise MissingData(f"{reference.text} is looked at when training starts")
         return opened(reference)
 
-    builder = Builder(stage.seed, trained)
+    builder = Builder(stage.seed, trained, checking=True)
     place, path = stage.algorithm.place, f"stages.{stage.name}"
     with torch.device("meta"):
         algorithm: Algorithm = builder.build(stage.algorithm, data)
@@ -105,7 +104,7 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
         problems = list(_needs(builder, algorithm, data, stage))
         try:
             updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
-            named = optimizer_names(stage, {update.optimizer_name for update in updates})
+            named = optimizer_names(stage, [update.optimizer_name for update in updates])
             check_updates(networks, updates, named)
         except ValueError as error:
             problems.append(Problem(place, path, str(error)))
@@ -113,13 +112,13 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
         chosen = getattr(ema, "networks", None) if ema is not None and not hasattr(ema, "at") else None
         for name in chosen or ():
             if name not in networks:
-                message = f"there is no network {name!r} to average, only {', '.join(networks)}"
-                problems.append(Problem(place, f"{path}.ema.networks", message))
+                message = f"there is no network {name!r} to average{did_you_mean(name, list(networks))}"
+                problems.append(Problem(_place(stage, "ema", "networks"), f"{path}.ema.networks", message))
         if ema is not None and not chosen and not algorithm.averaged:
             message = (
-                f"{stage.algorithm.name} averages no network unless ema names some: {{half_life: N, networks: […]}}"
+                f"{stage.algorithm.name!r} averages no network unless ema names some: {{half_life: N, networks: […]}}"
             )
-            problems.append(Problem(place, f"{path}.ema", message))
+            problems.append(Problem(_place(stage, "ema"), f"{path}.ema", message))
         problems += _metrics(stage, data, algorithm, builder, report)
     if problems:
         raise Mistakes(problems)
@@ -133,17 +132,30 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
     return algorithm
 
 
-def optimizer_names(stage: StageSpec, wanted: set[str]) -> set[str]:
-    """The optimizer names a stage's spec provides for. Raises ``Mistakes`` for one that no update has."""
+def _place(stage: StageSpec, *keys: str) -> Place:
+    """Where a value of a stage stands."""
+    node = stage.node
+    for key in keys:
+        node = node.get(key) or node
+    return node.place
+
+
+def optimizer_names(stage: StageSpec, wanted: Sequence[str]) -> set[str]:
+    """The optimizer names a stage's spec provides for. Raises ``Mistakes`` for one too many or too few."""
     optimizers = stage.settings.options["optimizers"]
+    wanted = list(dict.fromkeys(wanted))
     if isinstance(optimizers, Component):
-        return wanted
+        return set(wanted)
     path = f"stages.{stage.name}.optimizers"
+    node = stage.node.get("optimizers") or stage.node
     problems = [
-        Problem(component.place, f"{path}.{name}", f"no update uses this; the updates use {', '.join(sorted(wanted))}")
-        for name, component in optimizers.items()
+        Problem(node.keys.get(name, node.place), f"{path}.{name}", f"no update uses this{did_you_mean(name, wanted)}")
+        for name in optimizers
         if name not in wanted
     ]
+    lacking = [name for name in wanted if name not in optimizers]
+    if lacking:
+        problems.append(Problem(node.place, path, f"there is no optimizer for {', '.join(lacking)}"))
     if problems:
         raise Mistakes(problems)
     return set(optimizers)
@@ -183,7 +195,7 @@ def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builde
         for method in sorted(getattr(metric, "needs", ())):
             if not hasattr(algorithm, method):
                 message = (
-                    f"the metric {component.name!r} needs a stage that can {method}; {stage.algorithm.name} cannot"
+                    f"the metric {component.name!r} needs a stage that can {method}; {stage.algorithm.name!r} cannot"
                 )
                 problems.append(Problem(component.place, component.path, message))
     return problems

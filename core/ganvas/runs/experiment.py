@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -24,6 +25,7 @@ from ganvas.engine.evaluation import TrainedStage, measure
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview
 from ganvas.kinds.data import Data, MissingData
+from ganvas.kinds.networks import place
 from ganvas.kinds.options import Scheduled
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.registry.hooks import StageRecord
@@ -213,7 +215,6 @@ def _stage(session: _Session, stage: StageSpec, anew: bool) -> StageResult:
             if aside is not None:
                 reporter.say(f"{stage.name}: the old folder is now {aside}")
             folder = StageFolder(folder.path)
-            folder.path.mkdir(parents=True)
         elif not folder.record:
             _begin(session, stage, folder, parts)
         folder.write(
@@ -305,7 +306,7 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
     # Build, move, prepare.
     builder = Builder(stage.seed, session.trained)
     algorithm: Algorithm = builder.build(stage.algorithm, data)
-    algorithm.to(device)
+    place(algorithm, device)
     resuming = any(folder.checkpoints.glob("[0-9]*.safetensors"))
     if not resuming:
         _prepare(builder, data, stage.seed, device)
@@ -335,7 +336,7 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
         for name, preview in previews.items():
             path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
             path.parent.mkdir(exist_ok=True)
-            save_image(preview.images.float().cpu().clamp(-1, 1) / 2 + 0.5, path, nrow=preview.columns, padding=1)
+            save_image(preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5, path, nrow=preview.columns, padding=1)
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
     def measure_now(index: int, average: Average | None) -> dict[str, float]:
@@ -360,7 +361,7 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
         bf16=settings["precision"] == "bf16",
         clip_gradients=settings["clip_gradients"],
         log_every=settings["log_every"],
-        pictures_every=settings["pictures_every"] or max(1, settings["steps"] // 8),
+        pictures_every=settings["pictures_every"] or math.ceil(settings["steps"] / 8),
         evaluate_every=evaluate.every if evaluate is not None else None,
         checkpoint_every=cadence if isinstance(cadence, int) else seconds(cadence),
         keep=settings["checkpoint"].keep,

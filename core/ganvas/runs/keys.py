@@ -31,7 +31,10 @@ def key_parts(
                 parts[path or "use"] = value.entry.name
                 parts[f"source of {value.entry.kind}/{value.entry.name}"] = source_digest(value.cls)
                 for name, inner in value.options.items():
-                    if not value.declared[name].incidental:
+                    # A path is known by its content: that of a dataset has a digest of its own, a file is hashed here.
+                    if isinstance(inner, Path) and inner.is_file() and value.kind != "dataset":
+                        parts[f"{path}.{name}"] = _file_digest(inner)
+                    elif not value.declared[name].incidental:
                         add(inner, f"{path}.{name}" if path else name)
             case GroupValue():
                 for name, inner in value.options.items():
@@ -47,8 +50,6 @@ def key_parts(
             case dict():
                 for name, inner in value.items():
                     add(inner, f"{path}.{name}")
-            case Path():
-                pass
             case _:
                 parts[path] = json.dumps(value, default=str)
 
@@ -71,6 +72,11 @@ def key_of(parts: Mapping[str, str], *, without: str | None = None) -> str:
     kept = {path: value for path, value in parts.items() if path != without}
     text = json.dumps(kept, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "blake2b").hexdigest()[:32]
 
 
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

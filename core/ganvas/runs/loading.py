@@ -14,6 +14,7 @@ from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage
 from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data
+from ganvas.kinds.networks import place
 from ganvas.registry.documents import parse
 from ganvas.registry.plugins import Host, contract_of
 from ganvas.runs.folders import MODEL, StageFolder
@@ -39,7 +40,8 @@ def open_stage(path: Path, device: torch.device | str = "cpu") -> TrainedStage:
     name = folder.record.get("stage") or list(experiment.stages)[-1]
     try:
         tree = states.load(path / MODEL)
-        algorithm, data = _restore(experiment, name, tree, device)
+        with torch.device("cpu"):  # `check` opens folders while it builds everything else on the meta device
+            algorithm, data = _restore(experiment, name, tree, device)
     except (BrokenState, KeyError, RuntimeError) as error:
         said = " ".join(str(error).split())[:300]
         raise ResourceError(f"the stage in {path} cannot be opened: {said}") from error
@@ -74,7 +76,7 @@ def _restore(experiment: Experiment, name: str, tree: Any, device: torch.device)
         return inner.products()[product_of(inner, reference)]
 
     algorithm: Algorithm = Builder(stage.seed, trained).build(stage.algorithm, data)
-    algorithm.to(device)
+    place(algorithm, device)
     algorithm.load_state_dict(tree["algorithm"])
     networks = algorithm.networks()
     for network, state in (tree["average"] or {}).items():

@@ -40,11 +40,16 @@ class Builder:
     Args:
         seed: of the stage; every build is seeded from it and from its path in the spec.
         trained: gives what a reference to an earlier stage means.
+        checking: torch's own complaints (a size beyond its integers, say) are the user's mistakes too; where weights
+            are really made they may as well be the machine's.
     """
 
-    def __init__(self, seed: int, trained: Callable[[StageReference], Any] | None = None) -> None:
+    def __init__(
+        self, seed: int, trained: Callable[[StageReference], Any] | None = None, *, checking: bool = False
+    ) -> None:
         self.seed = seed
         self.trained = trained
+        self.caught = (ValueError, RuntimeError, TypeError, OverflowError) if checking else (ValueError,)
         self.built: list[tuple[Component, Any]] = []
 
     def build(self, component: Component, *given: Any, call: int = 0) -> Any:
@@ -57,8 +62,12 @@ class Builder:
                 made = component.cls(*given[: component.given], **options)
             except (Mistakes, MissingData):
                 raise
-            except ValueError as error:
+            except self.caught as error:
                 said = " ".join(str(error).split())
+                if not isinstance(error, ValueError):
+                    too_large = "verflow" in said  # the rest of that message is torch's own stack
+                    said = "a number is too large for torch" if too_large else said[:200]
+                    said = f"it cannot be built with these options: {said}"
                 raise Mistakes([Problem(component.place, component.path, said)]) from error
         made.component_name = component.name
         self.built.append((component, made))

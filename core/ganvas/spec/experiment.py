@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import graphlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean
-from ganvas.registry.plugins import Host, contract_of
+from ganvas.registry.documents import Mistakes, Node, Place, did_you_mean
+from ganvas.registry.plugins import Host, contract_of, kind_of
 from ganvas.registry.signature import options_of
 from ganvas.spec.source import assign, expand_path, load_source
-from ganvas.spec.stage import ExperimentSettings, StageSettings
-from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
+from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
+from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown, with_article
 
 __all__ = ["Experiment", "StageSpec", "load_experiment", "parse_experiment"]
 
 DatasetSpec = Component | dict[str, Component]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(NAME)
 
 
 @dataclass
@@ -29,6 +30,7 @@ class StageSpec:
     Attributes:
         algorithm: with the options of the algorithm and its parts.
         settings: the engine's options (``StageSettings``).
+        node: the stage as it stands in the spec.
         references: what it uses of earlier stages, ``start`` included.
         dataset, seed: its own or the experiment's.
     """
@@ -39,6 +41,7 @@ class StageSpec:
     dataset: DatasetSpec
     seed: int
     place: Place
+    node: Node
     references: list[StageReference] = field(default_factory=list)
 
     @property
@@ -144,14 +147,12 @@ def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, ke
         return None
     engine = options_of(StageSettings)
     first = len(validator.references)
-    problems = len(validator.problems)
     algorithm = None
     if "use" not in node.value:
         names = ", ".join(validator.host.names("algorithm"))
         validator.problem(key_place, path, f"a stage needs use: the algorithm it runs ({names})")
     else:
-        algorithm = validator.component(node, "algorithm", path, extra=lambda key: key in engine)
-        _hint_at_engine_options(validator, problems, path, list(engine))
+        algorithm = validator.component(node, "algorithm", path, extra=engine)
     own = Node(
         {key: inner for key, inner in node.value.items() if key in engine}, key_place, node.base, dict(node.keys)
     )
@@ -159,29 +160,18 @@ def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, ke
     validator.options(own, engine, path, "a stage", chosen.options)
     if algorithm is None:
         return None
-    if chosen.options.get("optimizers") is None and "optimizers" not in own.value:
+    if chosen.options.get("optimizers") is None:
         default = Node.of(getattr(algorithm.cls, "optimizers", "adam"), node.place, node.base)
         chosen.options["optimizers"] = validator.value(default, engine["optimizers"].form, f"{path}.optimizers")
     dataset = chosen.options.get("dataset") or settings.options.get("dataset")
     if dataset is None:
-        if "dataset" not in node.value and not any(p.path.startswith("dataset") for p in validator.problems):
+        told = ("dataset", f"{path}.dataset")
+        if not any(problem.path.startswith(told) for problem in validator.problems):
             validator.problem(key_place, path, "there is no dataset: name one here, or at the top of the spec for all")
-        return None
+        dataset = {}  # never used, but what else is wrong with the stage can be told
     seed = chosen.options.get("seed")
     seed = settings.options.get("seed", 0) if seed is None else seed
-    return StageSpec(name, algorithm, chosen, dataset, seed, key_place, validator.references[first:])
-
-
-def _hint_at_engine_options(validator: Validator, since: int, path: str, engine: list[str]) -> None:
-    """An unknown key of a stage may be meant for the engine: ``stepz`` is near ``steps``."""
-    for index in range(since, len(validator.problems)):
-        problem = validator.problems[index]
-        if "has no option" in problem.message and problem.path.count(".") == path.count(".") + 1:
-            key = problem.path.rpartition(".")[2]
-            hint = did_you_mean(key, engine)
-            if hint.startswith("; did you mean") and "did you mean" not in problem.message:
-                message = problem.message.partition(";")[0] + hint
-                validator.problems[index] = Problem(problem.place, problem.path, message)
+    return StageSpec(name, algorithm, chosen, dataset, seed, key_place, node, validator.references[first:])
 
 
 def _connect(validator: Validator, stages: dict[str, StageSpec], every_name: list[str], opened: bool) -> None:
@@ -209,15 +199,20 @@ def _find(
         refuse(f"the stage {name!r} cannot use itself")
         return
     if name not in names:
-        folder = expand_path(reference.text, reference.base)
-        if "/" in reference.text or folder.is_dir():
-            if not opened and not (folder / "model.safetensors").is_file():
+        try:
+            folder = expand_path(reference.text, reference.base)
+        except ValueError as error:
+            refuse(f"must name a stage or a folder: {error}")
+            return
+        if "/" in reference.text or os.path.isdir(folder):
+            if not opened and not os.path.isfile(folder / "model.safetensors"):
                 refuse(f"there is no finished stage in {reference.text} (no model.safetensors)")
                 return
             reference.folder = folder
             return
-        what = f"no {reference.kind or 'stage'} comes from {reference.text!r}: there is no such stage"
-        refuse(what + did_you_mean(name, [other for other in names if other != stage.name]))
+        what = f" to take {with_article(reference.kind)} from" if reference.kind else ""
+        hint = did_you_mean(name, [other for other in names if other != stage.name])
+        refuse(f"there is no stage {name!r}{what}{hint}")
         return
     reference.stage = name
     if name not in stages or not reference.kind:
@@ -228,11 +223,12 @@ def _find(
         if part not in gives:
             refuse(f"the stage {name!r} has no part {part!r}{did_you_mean(part, list(gives))}")
         elif part not in fitting:
-            refuse(f"{reference.text!r} is no {reference.kind}")
+            given = kind_of(gives[part]) or gives[part].__name__
+            refuse(f"{reference.text!r} is no {reference.kind}, but {with_article(given)}")
         reference.part = part
     elif not fitting:
         given = ", ".join(gives) or "nothing"
-        refuse(f"the stage {name!r} trains no {reference.kind}: {stages[name].algorithm.name} gives {given}")
+        refuse(f"the stage {name!r} trains no {reference.kind}: {stages[name].algorithm.name!r} gives {given}")
     elif len(fitting) > 1:
         choices = " or ".join(f"{name}.{p}" for p in fitting)
         refuse(f"the stage {name!r} trains several of the kind {reference.kind}: write {choices}")
@@ -275,6 +271,8 @@ def _check_sweep(validator: Validator, root: Node, sweep: Node, host: Host, show
     for key, node in sweep.value.items():
         if isinstance(node.value, list):
             trials = [(f"sweep.{key}[{i}]", {key: value}) for i, value in enumerate(node.value)]
+            if not trials:
+                validator.problem(node.place, f"sweep.{key}", "an empty list leaves nothing to train")
         elif isinstance(node.value, dict):
             trials = [(f"sweep.{key}", node.value)]
         else:
@@ -285,6 +283,9 @@ def _check_sweep(validator: Validator, root: Node, sweep: Node, host: Host, show
             trial = _copied(root)
             trial.value.pop("sweep")
             problems = [p for target, value in settings.items() for p in assign(trial, target, _copied(value))]
+            if problems and isinstance(node.value, list):  # the path is at fault, and it is the same for each value
+                validator.problem(sweep.keys[key], f"sweep.{key}", problems[0].message)
+                break
             if not problems:
                 try:
                     parse_experiment(trial, host, shown_as, default_name)

@@ -50,7 +50,10 @@ def load_source(
 
 def expand_path(text: str, base: Path) -> Path:
     """``~`` and ``$VAR`` expanded, relative paths from the file they stand in."""
-    return (base / Path(os.path.expandvars(text)).expanduser()).resolve()
+    try:
+        return (base / Path(os.path.expandvars(text)).expanduser()).resolve()
+    except RuntimeError as error:  # what pathlib raises for the home of somebody unknown
+        raise ValueError(str(error).rstrip(".").lower()) from error
 
 
 def _inherit(child: Node, chain: tuple[Path, ...], remarks: list[str]) -> Node:
@@ -60,17 +63,27 @@ def _inherit(child: Node, chain: tuple[Path, ...], remarks: list[str]) -> Node:
     child.keys.pop("extends")
     if not isinstance(target.value, str):
         raise Mistakes([Problem(target.place, "extends", "must be the path of another spec")])
-    path = expand_path(target.value, child.base)
+    try:
+        path = expand_path(target.value, child.base)
+    except ValueError as error:
+        raise Mistakes([Problem(target.place, "extends", f"must be the path of another spec: {error}")]) from None
+    if path == chain[-1]:
+        raise Mistakes([Problem(target.place, "extends", "a spec cannot extend itself")])
     if path in chain:
         raise Mistakes([Problem(target.place, "extends", f"{target.value} extends this spec in turn")])
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Mistakes([Problem(target.place, "extends", f"there is no file {target.value}")])
     parent = _inherit(read(path, os.path.relpath(path)), (*chain, path), remarks)
+    if not isinstance(parent.value, dict):
+        raise Mistakes([Problem(parent.place, "", "a spec is a mapping: name, dataset, stages")])
     return _merge(parent, child, "", remarks)
 
 
 def _merge(parent: Node, child: Node, path: str, remarks: list[str]) -> Node:
     """Mappings merge; a list, or a component whose ``use`` changes, replaces."""
+    if isinstance(child.value, str) and parent.get("use") is not None:
+        named = _merge(parent, Node({"use": child}, child.place, child.base, {"use": child.place}), path, remarks)
+        return child if len(named.value) == 1 else named  # `loss: hinge` is `loss: {use: hinge}`
     if not isinstance(child.value, dict):
         return child
     if isinstance(parent.value, str) and "use" not in child.value:
@@ -115,22 +128,33 @@ def assign(root: Node, path: str, value: Node) -> list[Problem]:
 
 def _set(root: Node, path: str, value: Node, problems: list[Problem], remarks: list[str]) -> None:
     steps = split_path(path)
+    if not steps:
+        problems.append(Problem(value.place, path, "names nothing; write a path such as stages.gan.loss"))
+        return
     node = root
     for number, step in enumerate(steps[:-1]):
-        inner = _child(node, step, value.place)
+        inner = _child(node, step)
         above = ".".join(steps[: number + 1])
         if inner is None and (isinstance(node.value, list) or (number == 1 and steps[0] == "stages")):
-            known = list(node.value) if isinstance(node.value, dict) else [str(i) for i in range(len(node.value))]
-            what = "stage" if steps[0] == "stages" and number == 1 else "entry"
-            problems.append(Problem(value.place, path, f"there is no {what} {step!r}{did_you_mean(step, known)}"))
+            if isinstance(node.value, list):
+                message = f"there is no entry {step} in a list of {len(node.value)}; the first is 0"
+            else:
+                stages = node.value if isinstance(node.value, dict) else {}
+                message = f"there is no stage {step!r}{did_you_mean(step, list(stages))}"
+            problems.append(Problem(value.place, path, message))
             return
         if inner is None:
             inner = Node({}, value.place, value.base)
             if not _put(node, step, inner, value.place):
-                problems.append(Problem(value.place, path, f"{above} is inside a plain value"))
+                problems.append(
+                    Problem(value.place, path, f"there is no place for {above}: what is above is no mapping")
+                )
                 return
         node = inner
     last = steps[-1]
+    there = _child(node, last)
+    if isinstance(value.value, str) and there is not None and there.get("use") is not None:
+        value = _merge(there, value, path, remarks)  # a bare name for a component that has options
     if isinstance(node.value, str):  # an option of a component that stood there as a bare name
         if last == "use":
             node.value, node.place = value.value, value.place
@@ -143,10 +167,14 @@ def _set(root: Node, path: str, value: Node, problems: list[Problem], remarks: l
             remarks.append(f"{value.place}: {path}: the options {', '.join(dropped)} no longer count")
             node.value, node.keys = {}, {}
     if not _put(node, last, value, value.place):
-        problems.append(Problem(value.place, path, f"there is no place for {last!r} here"))
+        if isinstance(node.value, list):
+            message = f"there is no entry {last} in a list of {len(node.value)}; the first is 0"
+        else:
+            message = f"there is no place for {last!r}: what is above it is no mapping"
+        problems.append(Problem(value.place, path, message))
 
 
-def _child(node: Node, step: str, place: Place) -> Node | None:
+def _child(node: Node, step: str) -> Node | None:
     if isinstance(node.value, dict):
         found = node.value.get(step)
         return None if found is None or found.value is None else found

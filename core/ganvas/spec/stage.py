@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from ganvas.kinds.data import Dataset
 from ganvas.kinds.evaluation import Metric, Tracker
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Group, Scheduled, Trained, Use
 
-__all__ = ["Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds"]
+__all__ = ["NAME", "Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds"]
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_TIME = r"[1-9][0-9]*(s|m|h)"
+
+
+def _a_name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise ValueError("must be letters, digits, '.', '_' and '-', the first a letter or digit")
+    return text
+
+
+def _a_time(text: str) -> str:
+    if not re.fullmatch(_TIME, text):
+        raise ValueError("must be a time such as 30s, 5m or 1h, or a number of iterations")
+    return text
+
+
+# Checked by a function instead of a pattern for the sake of the message; the schema tells editors the pattern.
+Name = Annotated[str, AfterValidator(_a_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME}$"})]
+Time = Annotated[str, AfterValidator(_a_time), WithJsonSchema({"type": "string", "pattern": f"^{_TIME}$"})]
 
 
 class Ema(Group):
@@ -43,7 +64,7 @@ class Checkpoint(Group):
         self,
         *,
         every: Annotated[
-            Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*(s|m|h)$")],
+            Annotated[int, Field(ge=1)] | Time,
             Field(description="a time (5m, 30s, 1h) or a number of iterations"),
         ] = "5m",
         keep: Annotated[int, Field(ge=1, description="how many are kept, the newest")] = 2,
@@ -91,10 +112,7 @@ class ExperimentSettings(Group):
     def __init__(
         self,
         *,
-        name: Annotated[
-            str | None,
-            Field(description="the folder of its runs; the file's name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-        ] = None,
+        name: Annotated[Name | None, Field(description="the folder of its runs; the file's name")] = None,
         seed: Annotated[int, Field(ge=0, lt=2**63, description="of everything random")] = 0,
         dataset: Annotated[
             Use[Dataset] | dict[str, Use[Dataset]] | None, Field(description="of every stage that names no other")

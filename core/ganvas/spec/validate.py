@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -13,6 +14,7 @@ from annotated_types import Ge, Lt
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
+from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Scheduled
 from ganvas.registry.documents import Node, Place, Problem, did_you_mean
 from ganvas.registry.plugins import BrokenComponent, Entry, Host
@@ -27,6 +29,7 @@ from ganvas.registry.signature import (
     ScheduledForm,
     TrainedForm,
     UseForm,
+    alternatives,
     given_to,
     options_of,
 )
@@ -139,20 +142,18 @@ class Validator:
 
     # -- components ------------------------------------------------------------------------------------------------
 
-    def component(
-        self, node: Node, kind: str, path: str, extra: Callable[[str], bool] | None = None
-    ) -> Component | None:
-        """A name, or a mapping with ``use``. ``extra`` says which further keys belong to somebody else."""
+    def component(self, node: Node, kind: str, path: str, extra: Collection[str] = ()) -> Component | None:
+        """A name, or a mapping with ``use``. ``extra``: further keys that belong to somebody else."""
         name_node = node.get("use") if isinstance(node.value, dict) else node
         if name_node is None:
             names = self.host.names(kind)
             hint = f"use: {names[0]}" if names else "use: NAME"
             if len(node.value) == 1 and next(iter(node.value)) in names:
                 hint = f"use: {next(iter(node.value))}"
-            self.problem(node.place, path, f"a {kind} needs its name: {{{hint}, …}}")
+            self.problem(node.place, path, f"{with_article(kind)} needs its name: {{{hint}, …}}")
             return None
         if not isinstance(name_node.value, str):
-            what = f"must be the name of a {kind}, not {shown(name_node)}"
+            what = f"must be the name of {with_article(kind)}, not {shown(name_node)}"
             self.problem(name_node.place, path, what)
             return None
         name = name_node.value
@@ -165,20 +166,21 @@ class Validator:
             self.problem(name_node.place, path, str(error))
             return None
         component = Component(kind, name, cls, entry, {}, path, name_node.place, given, declared)
+        before = len(self.problems)
         nodes = node.value if isinstance(node.value, dict) else {}
         chosen: dict[str, type] = {}
         late: list[str] = []
         for key in nodes:
-            if key == "use" or (extra is not None and extra(key)):
+            if key == "use" or key in extra:
                 continue
             if key not in declared:
-                hint = did_you_mean(key, list(declared))
+                hint = did_you_mean(key, [*declared, *extra])
                 self.problem(node.keys[key], f"{path}.{key}", f"the {kind} {name!r} has no option {key!r}{hint}")
         for key, option in declared.items():
             inner = nodes.get(key)
             if inner is None:
                 if option.required:
-                    self.problem(name_node.place, path, f"the {kind} {name!r} needs {key!r}: {option.description}")
+                    self.problem(name_node.place, path, f"the {kind} {name!r} needs {_told(option)}")
                     continue
                 late.append(key)
                 if option.default is None or option.default is PydanticUndefined:
@@ -188,7 +190,8 @@ class Validator:
             component.options[key] = self.value(inner, option.form, f"{path}.{key}")
             if isinstance(component.options[key], Component):
                 chosen[key] = component.options[key].cls
-        self._late_defaults(component, chosen, late, name_node, node)
+        if len(self.problems) == before:
+            self._late_defaults(component, chosen, late, name_node, node)
         # Options keep the order of the signature, whatever order they were found in.
         component.options = {key: component.options[key] for key in declared if key in component.options}
         return component
@@ -210,7 +213,7 @@ class Validator:
         declared = options_of(group)
         value = GroupValue({}, declared)
         if not isinstance(node.value, dict):
-            self.problem(node.place, path, f"must be a mapping of {', '.join(declared)}, not {shown(node)}")
+            self.problem(node.place, path, f"must be a {GroupForm(group).describe()}, not {shown(node)}")
             return value
         for key in node.value:
             if key not in declared:
@@ -226,7 +229,7 @@ class Validator:
             inner_path = f"{path}.{key}" if path else key
             if inner is None:
                 if option.required:
-                    self.problem(node.place, path, f"{what} needs {key!r}: {option.description}")
+                    self.problem(node.place, path, f"{what} needs {_told(option)}")
                     continue
                 if option.default is None:
                     into[key] = None
@@ -267,13 +270,20 @@ class Validator:
         except ValidationError as error:
             self._explain(error, node, form, path)
             return None
-        if isinstance(value, float) and not math.isfinite(value) and not form.metadata:
-            self.problem(node.place, path, f"must be a finite number, not {shown(node)}")
+        for inner_path, inner in node.walk(path):
+            if isinstance(inner.value, float) and not math.isfinite(inner.value):
+                self.problem(inner.place, inner_path, f"must be a finite number, not {shown(inner)}")
+                return None
+        try:
+            return _expand(value, node.base)
+        except ValueError as error:
+            self.problem(node.place, path, f"must be a path, not {shown(node)}: {error}")
             return None
-        return _expand(value, node.base)
 
     def _explain(self, error: ValidationError, node: Node, form: Leaf, path: str) -> None:
-        first = error.errors()[0]
+        every = error.errors()
+        # Of a union's members the one that the value has the type of says what is wrong.
+        first = next((e for e in every if not e["type"].endswith(("_type", "_parsing", "_from_float"))), every[0])
         kind, context = first["type"], first.get("ctx", {})
         place, inner_path, inner = _locate(node, first["loc"], path)
         relation = {
@@ -283,17 +293,25 @@ class Validator:
             "less_than_equal": ("at most", "le"),
             "multiple_of": ("a multiple of", "multiple_of"),
         }.get(kind)
-        if relation:
-            self.problem(place, inner_path, f"must be {relation[0]} {context[relation[1]]:g}, not {shown(inner)}")
+        if kind == "multiple_of" and context["multiple_of"] == 1:
+            self.problem(place, inner_path, f"must be a whole number, not {shown(inner)}")
+        elif relation:
+            self.problem(
+                place, inner_path, f"must be {relation[0]} {_number(context[relation[1]])}, not {shown(inner)}"
+            )
         elif kind == "literal_error":
             choices = [str(choice) for choice in _choices(form.hint)]
-            hint = did_you_mean(str(inner.plain), choices)
-            self.problem(place, inner_path, f"must be one of {', '.join(choices)}, not {shown(inner)}{hint}")
-        elif kind in ("too_short", "too_long", "string_too_short", "string_pattern_mismatch"):
-            said = first["msg"].removeprefix("String ").replace("should", "must")
-            self.problem(place, inner_path, f"{said[0].lower()}{said[1:]}, not {shown(inner)}")
-        elif kind == "missing":
-            self.problem(place, inner_path, f"must be {form.describe()}, but it is too short")
+            near = difflib.get_close_matches(str(inner.plain), choices, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.problem(place, inner_path, f"must be {alternatives(choices)}, not {shown(inner)}{hint}")
+        elif kind == "value_error":  # of a validator of the option's own
+            self.problem(place, inner_path, f"{context['error']}, not {shown(inner)}")
+        elif kind in ("too_short", "too_long") and context["field_type"] != "Tuple":
+            limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+            self.problem(place, inner_path, f"must have {limit} entries, not {context['actual_length']}")
+        elif kind in ("string_too_short", "string_too_long", "string_pattern_mismatch"):
+            said = first["msg"].removeprefix("String should ")
+            self.problem(place, inner_path, f"must {said}, not {shown(inner)}")
         else:
             self.problem(node.place, path, f"must be {_article(form.describe())}, not {shown(node)}")
 
@@ -301,13 +319,13 @@ class Validator:
         if not isinstance(node.value, dict):
             value = self._leaf(node, Leaf(float, form.metadata), path)
             return None if value is None else Scheduled(value)
-        allowed = ("from", "to", "shape", "over", "hold", "warm_up", "value", "first", "every")
         before = len(self.problems)
+        stepped = "value" in node.value
+        allowed = _STEPPED if stepped and "from" not in node.value else _SCHEDULE
         for key in node.value:
             if key not in allowed:
-                hint = did_you_mean(key, allowed)
-                self.problem(node.keys[key], f"{path}.{key}", f"a schedule has no {key!r}{hint}")
-        stepped = "value" in node.value
+                what = "a schedule of one value" if allowed is _STEPPED else "a schedule"
+                self.problem(node.keys[key], f"{path}.{key}", f"{what} has no {key!r}{did_you_mean(key, allowed)}")
         if stepped == ("from" in node.value) or (not stepped and "to" not in node.value):
             self.problem(
                 node.place, path, "a schedule is {from: A, to: B, …}, or {value: A, first: [n, B], every: [n, B]}"
@@ -380,6 +398,10 @@ class Validator:
         if node.value is None and form.none:
             return None
         candidates = [option for option in form.forms if _fits(node, option)]
+        if not candidates and isinstance(node.value, dict):  # options of a component whose name is missing
+            candidates = [option for option in form.forms if isinstance(option, UseForm)]
+        if not candidates and len(form.forms) == 1:
+            candidates = list(form.forms)
         if not candidates:
             self.problem(node.place, path, f"must be {_article(form.describe())}, not {shown(node)}")
             return None
@@ -399,6 +421,8 @@ class Validator:
         return None
 
 
+_SCHEDULE = ("from", "to", "shape", "over", "hold", "warm_up", "value", "first", "every")
+_STEPPED = ("value", "first", "every", "warm_up", "over")
 _SHARE = Leaf(float, (Ge(0), Lt(1)))
 _SHAPE = Leaf(Literal["linear", "cosine", "exponential"])
 _COUNT = Leaf(int, (Ge(1),))
@@ -419,6 +443,9 @@ def _fits(node: Node, form: Form) -> bool:
             return isinstance(value, str)
         case ListOf():
             return isinstance(value, list)
+        case MapOf(item=UseForm()):
+            named = isinstance(value, dict) and value and "use" not in value
+            return bool(named) and all(isinstance(inner.value, str | dict) for inner in value.values())
         case MapOf() | GroupForm():
             return isinstance(value, dict) and "use" not in value
     return True
@@ -454,21 +481,50 @@ def _choices(hint: Any) -> list[Any]:
 
 def _article(description: str) -> str:
     """``number`` -> ``a number``; lists of choices and ``text`` take none."""
-    singular = ("number", "whole number", "path", "list", "mapping", "generator", "discriminator", "loss", "trained")
-    return f"a {description}" if description.startswith(singular) else description
+    singular = ("number", "whole number", "path", "list", "mapping", "trained", *KINDS)
+    return with_article(description) if description.startswith(singular) else description
+
+
+def with_article(word: str) -> str:
+    """``loss`` -> ``a loss``, ``encoder`` -> ``an encoder``."""
+    return f"an {word}" if word[:1] in "aeiou" else f"a {word}"
+
+
+def _told(option: Option) -> str:
+    return f"{option.name!r} ({option.description})" if option.description else repr(option.name)
+
+
+def _number(value: Any) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def shown(node: Node) -> str:
-    """A value as the user wrote it."""
+    """A value as the user wrote it, where that is short."""
     match node.value:
         case None:
             return "nothing"
-        case bool():
-            return "true" if node.value else "false"
+        case dict() | list():
+            text = _flow(node)
+            return text if len(text) <= 60 else "a mapping" if isinstance(node.value, dict) else "a list"
+        case str() if len(node.value) > 60:
+            return f"{node.value[:60]!r}…"
         case str():
             return repr(node.value)
+    return _flow(node)
+
+
+def _flow(node: Node) -> str:
+    match node.value:
         case dict():
-            return "a mapping"
+            return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in node.value.items())}}}"
         case list():
-            return "a list"
+            return f"[{', '.join(_flow(inner) for inner in node.value)}]"
+        case bool():
+            return "true" if node.value else "false"
+        case None:
+            return "null"
+        case float() if not math.isfinite(node.value):
+            return str(node.value).replace("inf", ".inf").replace("nan", ".nan")
+        case int() if abs(node.value) >= 10**60:
+            return "a huge number"
     return str(node.value)

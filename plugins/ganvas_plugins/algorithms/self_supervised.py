@@ -27,6 +27,8 @@ class SelfSupervised(Algorithm):
     Representation Learning", 2021, section 4.1).
 
     Gives ``encoder``. Images are (N, C, H, W) in [-1, 1], features (N, F).
+
+    Source: that of the encoder; the loop is the same for all of them.
     """
 
     gives: ClassVar[Mapping[str, type]] = {"encoder": Encoder}

@@ -7,7 +7,10 @@ from ganvas import Augmentation
 
 
 class NoAugmentation(Augmentation):
-    """Leaves the images as they are."""
+    """Leaves the images as they are.
+
+    Source: none; nothing is computed.
+    """
 
     differentiable = True
 

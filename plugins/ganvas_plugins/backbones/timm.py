@@ -33,6 +33,8 @@ class Timm(Backbone):
     Learning of Visual Representations", 2020, appendix B.9.
     """
 
+    channels_last = True
+
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -20,6 +20,7 @@ class Labels(Condition):
 
     Classes are sampled uniformly. Attributes depend on one another (few women are bald), so they are sampled as whole
     rows of the data: of all, or of 10,000 drawn once, which are saved with the stage.
+    Source: Mirza & Osindero, "Conditional Generative Adversarial Nets", 2014, section 4.1.
     """
 
     def __init__(

@@ -11,7 +11,10 @@ from ganvas import Condition, Data
 
 
 class NoCondition(Condition):
-    """Samples are conditioned on nothing."""
+    """Samples are conditioned on nothing.
+
+    Source: none; nothing is computed.
+    """
 
     def __init__(self, data: Data) -> None:
         super().__init__()

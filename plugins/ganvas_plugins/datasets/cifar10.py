@@ -44,6 +44,9 @@ class Cifar10(ArrayDataset):
     def test_split(self) -> Dataset | None:
         return self.changed(split="test") if self.split == "train" else None
 
+    def missing(self) -> str | None:
+        return None if self.download else super().missing()  # training fetches them
+
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         found = self._found()
         if found is None and self.download:

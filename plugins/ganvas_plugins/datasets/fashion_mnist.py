@@ -56,6 +56,9 @@ class FashionMnist(ArrayDataset):
     def test_split(self) -> Dataset | None:
         return self.changed(split="test") if self.split == "train" else None
 
+    def missing(self) -> str | None:
+        return None if self.download else super().missing()  # training fetches them
+
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         prefix = "train" if self.split == "train" else "t10k"
         images = read_idx(self._file(f"{prefix}-images-idx3-ubyte"), dimensions=3)

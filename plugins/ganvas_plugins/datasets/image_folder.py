@@ -25,6 +25,7 @@ class ImageFolder(ImageFiles):
     A flat folder has no labels; with sub-folders, each of them is a class (in the order of their names) and holds its
     images at any depth. Read are png, jpg, jpeg, bmp and webp; a photograph is turned upright as its EXIF data say.
     Without ``size`` all images must have the same one.
+    Source: none; the images are the user's own.
     """
 
     def __init__(

@@ -16,6 +16,8 @@ class TrunkDiscriminator(Discriminator):
     A subclass makes its blocks for ``input_channels(...)`` channels and hands them to ``assemble``.
     """
 
+    channels_last = True
+
     @staticmethod
     def input_channels(shape: tuple[int, ...], condition: tuple[int, ...] | None, conditional: bool) -> int:
         """Channels of what the first block sees: the image's, and one per number of the condition where it is used.

@@ -20,6 +20,8 @@ class InDomainClassifier(Extractor):
 
     Raises:
         ValueError: the data have neither labels nor attributes.
+
+    Source: none; it is ganvas' own.
     """
 
     name = "classifier"

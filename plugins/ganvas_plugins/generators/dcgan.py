@@ -24,6 +24,8 @@ class DcganGenerator(Generator):
     Adversarial Networks", 2016, section 3 and figure 1.
     """
 
+    channels_last = True
+
     def __init__(
         self,
         shape: tuple[int, ...],

@@ -27,6 +27,8 @@ class EigenGan(Generator):
     clustering and contrastive learning", 2021.
     """
 
+    channels_last = True
+
     def __init__(
         self,
         shape: tuple[int, ...],

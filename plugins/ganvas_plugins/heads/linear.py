@@ -15,6 +15,9 @@ class LinearHead(Head):
     than one is for images' maps (N, F, H, W): w then spans a window of that many places each way, padded by
     (kernel - 1) // 2, so an even kernel makes the map of scores one place smaller each way. pix2pix's discriminator
     ends in such a window of 4.
+
+    Source: Goodfellow et al., "Generative Adversarial Nets", 2014; for maps Isola et al., "Image-to-Image Translation
+    with Conditional Adversarial Networks", 2017, section 6.1.2.
     """
 
     def __init__(

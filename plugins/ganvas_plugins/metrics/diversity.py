@@ -27,6 +27,8 @@ class Diversity(Metric):
     generated, are left out of both means.
 
     Gives ``diversity``.
+
+    Source: none; it is ganvas' own.
     """
 
     def __init__(

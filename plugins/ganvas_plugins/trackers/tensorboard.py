@@ -74,7 +74,7 @@ class TensorBoard(Tracker):
     def ganvas_images(self, stage: StageRecord, index: int, images: int, previews: Mapping[str, Preview]) -> None:
         if self.writer is not None:
             for name, preview in previews.items():
-                grid = make_grid(preview.images.float().cpu().clamp(-1, 1) / 2 + 0.5, nrow=preview.columns, padding=1)
+                grid = make_grid(preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5, nrow=preview.columns, padding=1)
                 self.writer.add_image(name, grid, images)
 
     @hookimpl

@@ -21,6 +21,8 @@ class ResnetTranslator(Translator):
     section 7.1; the network from Johnson et al., "Perceptual Losses for Real-Time Style Transfer", 2016.
     """
 
+    channels_last = True
+
     def __init__(
         self,
         shape: tuple[int, ...],

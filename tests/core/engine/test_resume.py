@@ -15,13 +15,16 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ganvas.engine import states
+from ganvas.registry.plugins import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
 import killing  # noqa: E402
 
 # A server that has imported torch already forks children in no time; it has started no thread of torch's, so that is safe.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["torch", "torchvision", "ganvas.runs.api", "ganvas_plugins.algorithms.gan"])
+processes.set_forkserver_preload(
+    ["ganvas.runs.api", *{str(entry.target).partition(":")[0] for entry in Host().entries()}, "sklearn.cluster"]
+)
 
 GAN = """
 name: gan
@@ -80,7 +83,10 @@ stages:
     checkpoint: {every: 3}
 """
 
-CHAIN = CHAIN.replace("    encoder: features\n    steps: 12", "    encoder: features\n    condition: &groups {use: clusters, encoder: features, clusters: 4, restarts: 1}\n    steps: 12")
+CHAIN = CHAIN.replace(
+    "    encoder: features\n    steps: 12",
+    "    encoder: features\n    condition: &groups {use: clusters, encoder: features, clusters: 4, restarts: 1}\n    steps: 12",
+)
 
 CYCLEGAN = """
 name: cycle

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ganvas
+from ganvas.kinds import KINDS
+from ganvas.registry.plugins import Host
+from ganvas.registry.signature import options_of
+
+
+def test_components_of_one_kind() -> None:
+    found = ganvas.components("loss")
+    assert list(found) == ["hinge", "least-squares", "minimax", "non-saturating", "wasserstein"]
+    hinge = found["hinge"]
+    assert list(hinge) == ["kind", "name", "summary", "source", "plugin", "options"]
+    assert (hinge["kind"], hinge["name"], hinge["plugin"]) == ("loss", "hinge", "ganvas")
+    assert hinge["source"] == "ganvas_plugins.losses.hinge:Hinge"
+    assert hinge["options"][0] == {
+        "name": "margin",
+        "type": "number (> 0)",
+        "default": 1.0,
+        "required": False,
+        "description": "score the real samples must exceed",
+    }
+
+
+def test_components_of_all_kinds_are_named_with_them() -> None:
+    found = ganvas.components()
+    assert {name.partition("/")[0] for name in found} <= set(KINDS)
+    assert {"loss/hinge", "generator/dcgan", "discriminator/dcgan"} <= set(found)
+
+
+def test_an_unknown_kind() -> None:
+    with pytest.raises(ValueError, match=r"^there is no kind 'los'; did you mean 'loss'\?$"):
+        ganvas.components("los")
+
+
+def test_the_same_name_twice_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from ganvas import Loss\nclass Mine(Loss):\n    pass\n")
+    (tmp_path / "registry.yaml").write_text("components: {loss: {hinge: ./mine.py:Mine}}")
+    from ganvas.registry.table import components
+
+    found = components("loss", near=tmp_path)
+    assert (found["hinge"]["plugin"], found["mine/hinge"]["plugin"]) == ("ganvas", "mine")
+
+
+def test_every_bundled_component_and_option_is_described() -> None:
+    """Each class has a docstring that names its source, or says why there is none; each option has a line."""
+    host = Host()
+    lacking = []
+    for entry in host.entries():
+        component = host.resolve(entry)
+        text = component.__dict__.get("__doc__") or ""
+        lacking += [f"{entry.kind}/{entry.name}: Source" for _ in [0] if "Source" not in inspect.cleandoc(text)]
+        lacking += [f"{entry.kind}/{entry.name}: summary" for _ in [0] if not host.summary(entry).endswith((".", "?"))]
+        lacking += [f"{entry.kind}/{entry.name}.{o.name}" for o in options_of(component).values() if not o.description]
+    assert lacking == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "loss"], ["plugins"]], ids=" ".join)
+def test_listing_imports_no_torch(arguments: list[str], tmp_path: Path) -> None:
+    """The summaries are read from the sources; torch, timm and kornia take seconds to import."""
+    code = (
+        "import sys\n"
+        "from ganvas.cli.main import main\n"
+        f"sys.argv = ['ganvas', *{arguments!r}]\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "heavy = {'torch', 'timm', 'kornia', 'torchvision', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    if arguments == ["list", "loss"]:
+        assert done.stdout.splitlines()[:2] == [
+            "loss: an adversarial loss",
+            "  hinge                Hinge loss: the discriminator asks for a margin, the generator for the raw score.",
+        ]

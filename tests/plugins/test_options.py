@@ -1,0 +1,550 @@
+"""Every option of every bundled component trains: a table of small trainings that covers them all.
+
+``CASES`` is the table. What a case covers is read off its spec: an option counts where it stands at another value than
+its default, so an option that is registered later and is in no case fails ``test_every_option_is_tried``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+import ganvas
+from ganvas.engine.training import Job, train
+from ganvas.registry.documents import Node, Place
+from ganvas.registry.plugins import Host
+from ganvas.registry.signature import options_of
+from ganvas.runs import experiment as training
+from ganvas.runs.api import read
+from ganvas.runs.folders import to_yaml
+from ganvas.spec.stage import Checkpoint, Ema, Evaluate, ExperimentSettings, StageSettings
+from ganvas.spec.validate import Component, GroupValue, Validator, plain_value
+from ganvas_plugins.extractors.inception import fid_inception
+
+DIGITS = {"use": "digits"}
+COMMON = {"steps": 2, "batch_size": 8, "log_every": 1}
+EIGENGAN = {"use": "eigengan", "channels": 4, "basis": 2, "noise": 4, "hidden": 8}
+GLOBAL = {"use": "global", "channels": 4}
+DCGAN = {"generator": {"use": "dcgan", "channels": 4, "latent": 4}, "discriminator": {"use": "dcgan", "channels": 4}}
+BACKBONE = {"use": "timm", "model": "test_resnet"}
+FEATURES = {"use": "self-supervised", "backbone": BACKBONE, **COMMON}
+ATTRIBUTES = {"use": "classifier", "encoder": "features", **COMMON}
+CONDITIONAL = {"use": "gan", "generator": EIGENGAN, "discriminator": GLOBAL, "condition": "labels", **COMMON}
+
+
+def gan(**options: Any) -> dict[str, Any]:
+    """One stage, conditioned on labels unless it says otherwise."""
+    return {"dataset": DIGITS, "stages": {"gan": {**CONDITIONAL, **options}}}
+
+
+def on(**dataset: Any) -> dict[str, Any]:
+    """A plain GAN on a data set."""
+    return {"dataset": dataset, "stages": {"gan": {"use": "gan", **DCGAN, **COMMON}}}
+
+
+def chain(**stages: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder on digits, and what follows it."""
+    return {"dataset": DIGITS, "stages": {"features": FEATURES, **stages}}
+
+
+# What the data sets have in common, each at another value than its default.
+HALF = {"holdout": 0.5, "part": "holdout", "flip": True, "fit": "stretch", "size": 16}
+
+CASES: dict[str, dict[str, Any]] = {
+    # -- losses, generators, discriminators ----------------------------------------------------------------------------
+    "minimax": {
+        "dataset": {"use": "digits", "size": 16},
+        "stages": {
+            "gan": {
+                "use": "gan",
+                "generator": {
+                    "use": "dcgan",
+                    "latent": 4,
+                    "prior": "normal",
+                    "channels": 4,
+                    "kernel": 5,
+                    "norm": "none",
+                },
+                "discriminator": {"use": "dcgan", "channels": 4, "kernel": 5, "norm": "none", "conditional": True},
+                "loss": {"use": "minimax", "smoothing": 0.1},
+                "condition": {"use": "labels", "field": "labels"},
+                "fakes": "balanced",
+                **COMMON,
+            }
+        },
+    },
+    "non-saturating": {
+        "dataset": {"use": "digits", "size": 16},
+        "stages": {
+            "gan": {
+                "use": "gan",
+                "generator": {**EIGENGAN, "max_channels": 8, "orthonormal": True},
+                "discriminator": {
+                    "use": "patch",
+                    "channels": 4,
+                    "layers": 2,
+                    "norm": "instance",
+                    "head": {"use": "linear", "kernel": 3},
+                    "conditional": True,
+                },
+                "loss": {"use": "non-saturating", "smoothing": 0.1},
+                "condition": "labels",
+                "fakes": "batch",
+                **COMMON,
+            }
+        },
+    },
+    "least-squares": gan(
+        discriminator={"use": "global", "channels": 4, "max_channels": 6, "conditional": True},
+        loss={"use": "least-squares", "real": 0.9, "fake": 0.1, "target": 0.8, "factor": 1.0, "power": 4},
+    ),
+    "hinge": gan(loss={"use": "hinge", "margin": 2.0, "generator": "clipped"}),
+    "patches with batch norm": on(**DIGITS)
+    | {
+        "stages": {
+            "gan": {
+                "use": "gan",
+                "generator": DCGAN["generator"],
+                "discriminator": {"use": "patch", "channels": 4, "layers": 1},
+                **COMMON,
+            }
+        }
+    },
+    "wasserstein": gan(
+        loss="wasserstein",
+        discriminator_steps=3,
+        regularizers=[{"use": "weight-clipping", "limit": 0.05}],
+        optimizers={"use": "rmsprop", "lr": 1e-3, "alpha": 0.9, "eps": 1e-6, "momentum": 0.1, "weight_decay": 1e-4},
+    ),
+    # -- regularizers --------------------------------------------------------------------------------------------------
+    "r1 in a step of its own": gan(
+        regularizers=[
+            {
+                "use": "r1",
+                "weight": {"from": 1.0, "to": 0.1},
+                "every": 2,
+                "half": False,
+                "rescale": False,
+                "own_step": True,
+                "place": "before",
+            }
+        ],
+    ),
+    "lazy terms in steps of their own": gan(
+        regularizers=[
+            {"use": "gradient-penalty", "every": 2, "rescale": False, "own_step": True, "place": "first"},
+            {"use": "orthogonality", "every": 2, "rescale": False, "own_step": True, "place": "before"},
+        ],
+    ),
+    "penalties in the players' steps": gan(
+        regularizers=[
+            {"use": "r1", "weight": 1.0},
+            {"use": "gradient-penalty", "weight": 1.0, "sides": "one", "at": "dragan", "target": 0.5},
+            {"use": "gradient-penalty", "weight": {"from": 1.0, "to": 2.0}},
+            {"use": "orthogonality", "weight": 1.0, "norm": "frobenius"},
+        ],
+    ),
+    "classification in the generator's step": chain(
+        attributes=ATTRIBUTES,
+        gan={
+            **CONDITIONAL,
+            "regularizers": [
+                {
+                    "use": "classification",
+                    "classifier": "attributes",
+                    "weight": {"from": 0.5, "to": 1.0},
+                    "every": 2,
+                    "rescale": True,
+                    "own_step": False,
+                }
+            ],
+        },
+    ),
+    # -- augmentations, optimizers, the engine's options ---------------------------------------------------------------
+    "diffaugment": gan(
+        augmentation={"use": "diffaugment", "color": False, "translation": 0.25, "cutout": 0.25, "probability": 0.5},
+        optimizers={
+            "use": "adam",
+            "lr": {"from": 1e-3, "to": 1e-4, "shape": "cosine", "warm_up": 0.1},
+            "betas": [0.0, {"from": 0.9, "to": 0.99}],
+            "eps": 1e-6,
+            "weight_decay": 1e-4,
+        },
+        ema={"half_life": {"from": 0, "to": 100}, "networks": ["generator", "discriminator"]},
+        discriminator_steps={"value": 2, "first": [1, 3], "every": [5, 1]},
+    ),
+    "simclr-views before a discriminator": gan(augmentation={"use": "simclr-views", "flip": 0.0}),
+    "an optimizer for each player": {
+        "name": "two-optimizers",
+        "seed": 3,
+        "deterministic": True,
+        "trackers": [{"use": "tensorboard", "tags": 5}, "jsonl"],
+        "dataset": DIGITS,
+        "stages": {
+            "gan": {
+                **CONDITIONAL,
+                "optimizers": {
+                    "generator": {
+                        "use": "adamw",
+                        "lr": {"from": 1e-3, "to": 1e-4, "shape": "exponential", "over": {"images": 100}},
+                        "betas": [0.5, 0.9],
+                        "eps": 1e-6,
+                        "weight_decay": 0.1,
+                    },
+                    "discriminator": {
+                        "use": "sgd",
+                        "lr": {"from": 1e-2, "to": 1e-3, "hold": 0.5},
+                        "momentum": {"from": 0.5, "to": 0.9},
+                        "nesterov": True,
+                        "weight_decay": 1e-4,
+                    },
+                },
+                "ema": 100,
+                "clip_gradients": 1.0,
+                "checkpoint": {"every": 1, "keep": 1},
+                "pictures_every": 1,
+            }
+        },
+    },
+    "bf16": gan(precision="bf16", regularizers=[{"use": "r1", "weight": 1.0}, {"use": "gradient-penalty"}], ema=100),
+    "started from another stage": {
+        "dataset": DIGITS,
+        "stages": {
+            "first": CONDITIONAL,
+            "second": {
+                **CONDITIONAL,
+                "start": "first",
+                "seed": 5,
+                "dataset": {"use": "digits", "flip": True},
+                "checkpoint": {"every": "30s"},
+            },
+        },
+    },
+    # -- encoders, backbones, views, classifiers, clusters -------------------------------------------------------------
+    "simclr": {
+        "dataset": {"use": "image-folder", "root": "$OPTIONS_DATA/flat", "size": 16},
+        "stages": {
+            "features": {
+                **FEATURES,
+                "encoder": {"use": "simclr", "temperature": 0.2, "projection": 8, "hidden": 16},
+                "backbone": {**BACKBONE, "stem": "small"},
+                "augmentation": {
+                    "use": "simclr-views",
+                    "scale": [0.5, 0.9],
+                    "ratio": [0.9, 1.1],
+                    "flip": 0.2,
+                    "jitter": 1.0,
+                    "jitter_probability": 1.0,
+                    "grayscale": 0.5,
+                    "blur": 0.5,
+                },
+            },
+        },
+    },
+    "two kinds of views": chain()
+    | {
+        "stages": {
+            "features": {
+                **FEATURES,
+                "backbone": {**BACKBONE, "stem": "original"},
+                "augmentation": [{"use": "simclr-views", "flip": 0.0}, "none"],
+            }
+        }
+    },
+    "weights from a file": {
+        "dataset": DIGITS,
+        "stages": {
+            "features": {
+                **FEATURES,
+                "backbone": {**BACKBONE, "stem": "original", "weights": "$OPTIONS_DATA/test_resnet.safetensors"},
+            }
+        },
+    },
+    "pretrained weights": {
+        "dataset": DIGITS,
+        "stages": {"features": {**FEATURES, "backbone": {**BACKBONE, "pretrained": True}}},
+    },
+    "clusters": chain(
+        attributes={
+            **ATTRIBUTES,
+            "classifier": {"use": "mlp", "hidden": 8, "layers": 2, "dropout": 0.2},
+            "condition": {
+                "use": "clusters",
+                "encoder": "features",
+                "clusters": 3,
+                "samples": 100,
+                "restarts": 2,
+                "normalise": True,
+                "balanced": False,
+            },
+        },
+        gan={
+            **CONDITIONAL,
+            "condition": {
+                "use": "clusters",
+                "encoder": "features",
+                "clusters": 3,
+                "samples": 100,
+                "restarts": 2,
+                "normalise": True,
+                "balanced": False,
+            },
+            "regularizers": [{"use": "classification", "classifier": "attributes", "place": "after"}],
+        },
+    ),
+    "classifiers of images": {
+        "dataset": DIGITS,
+        "stages": {
+            "linear": {"use": "classifier", **COMMON},
+            "mlp": {"use": "classifier", "classifier": {"use": "mlp", "hidden": 8}, **COMMON},
+        },
+    },
+    # -- two domains ---------------------------------------------------------------------------------------------------
+    "cyclegan": {
+        "dataset": {"use": "unpaired", "a": DIGITS, "b": {"use": "digits", "flip": True}},
+        "stages": {
+            "translation": {
+                "use": "cyclegan",
+                "translator": {"use": "resnet", "channels": 4, "blocks": 1, "inputs": 1},
+                "discriminator": {"use": "patch", "channels": 4, "layers": 1, "norm": "none"},
+                "loss": "hinge",
+                "augmentation": "diffaugment",
+                "cycle": {"from": 10, "to": 5},
+                "identity": 0,
+                "pool": 3,
+                **COMMON,
+            }
+        },
+    },
+    "cyclegan over named sources": {
+        "dataset": {"a": DIGITS, "b": {"use": "mnist-5k", "size": 8}},
+        "stages": {
+            "translation": {
+                "use": "cyclegan",
+                "translator": {"use": "resnet", "channels": 4, "blocks": 0},
+                "discriminator": {"use": "patch", "channels": 4, "layers": 1, "norm": "instance"},
+                "identity": {"from": 5, "to": 0},
+                "pool": 0,
+                **COMMON,
+            }
+        },
+    },
+    # -- data sets -----------------------------------------------------------------------------------------------------
+    "digits": on(use="digits", **HALF),
+    "mnist-5k": on(use="mnist-5k", **HALF),
+    "fashion-mnist": on(use="fashion-mnist", root="$OPTIONS_DATA/idx", split="test", download=False, **HALF),
+    "cifar10": on(use="cifar10", root="$OPTIONS_DATA/cifar10", split="test", download=True, **HALF),
+    "afhq": on(use="afhq", root="$OPTIONS_DATA/afhq", split="test", in_memory=False, **HALF),
+    "image-folder": on(use="image-folder", root="$OPTIONS_DATA/flat", channels=1, in_memory=False, **HALF),
+    "images not square": on(use="image-folder", root="$OPTIONS_DATA/flat", in_memory=True, size=[12, 16], fit="pad"),
+    "celeba": {
+        "dataset": {
+            "use": "celeba",
+            "root": "$OPTIONS_DATA/celeba",
+            "split": "all",
+            "attributes": ["Male", "Bald"],
+            "in_memory": True,
+            **HALF,
+            "size": 8,
+        },
+        "stages": {"gan": {**CONDITIONAL, "condition": {"use": "labels", "field": "attributes"}}},
+    },
+    # -- metrics -------------------------------------------------------------------------------------------------------
+    "metrics": gan(
+        ema=100,
+        evaluate={
+            "metrics": [
+                {
+                    "use": "fid",
+                    "samples": 140,
+                    "real": 140,
+                    "extractor": {"use": "classifier", "training": 3, "seed": 1},
+                },
+                {"use": "attribute-accuracy", "samples": 20, "training": 3, "seed": 1},
+                {"use": "diversity", "samples": 60},
+            ],
+            "every": 1,
+        },
+    ),
+    "fid over ImageNet's features": gan(
+        evaluate={"metrics": [{"use": "fid", "samples": 4, "real": 4, "extractor": "efficientnet-lite0"}]}
+    ),
+    "fid over Inception's features": gan(
+        evaluate={
+            "metrics": [
+                {
+                    "use": "fid",
+                    "samples": 2,
+                    "real": 2,
+                    "extractor": {
+                        "use": "inception",
+                        "mode": "legacy_pytorch",
+                        "weights": "$OPTIONS_DATA/inception.pth",
+                    },
+                }
+            ]
+        }
+    ),
+}
+
+SLOW = ("fid over Inception's features", "fid over ImageNet's features")
+
+# Their features are flat, and of the bundled heads only linear, in its default form, takes flat features.
+ONE_HEAD = {("discriminator", "dcgan", "head"), ("discriminator", "global", "head")}
+GROUPS = {group.__name__: group for group in (ExperimentSettings, StageSettings, Ema, Evaluate, Checkpoint)}
+
+
+@pytest.fixture(scope="session")
+def data(miniatures: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small data sets in their real formats, and weights in files."""
+    folder = tmp_path_factory.mktemp("options")
+    miniatures.write_idx_folder(folder / "idx")
+    miniatures.write_cifar10(folder / "cifar10")
+    miniatures.write_afhq(folder / "afhq", per_class=1, side=64)
+    miniatures.write_flat_folder(folder / "flat")
+    miniatures.write_celeba(folder / "celeba")
+    return folder
+
+
+@pytest.fixture
+def pretend(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the specs find their files; pretrained weights are random ones, as nothing can be fetched."""
+    monkeypatch.setenv("OPTIONS_DATA", str(data))
+    create: Callable[..., torch.nn.Module] = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained=False, **options: create(name, **options))
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, tuple[list[torch.Tensor], list[torch.Tensor]]]]:
+    """Stage -> network -> its parameters before and after training."""
+    seen: dict[str, dict[str, tuple[list[torch.Tensor], list[torch.Tensor]]]] = {}
+
+    def recorded(job: Job) -> Any:
+        networks = job.algorithm.networks()
+        before = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
+        outcome = train(job)
+        after = {name: [p.detach().clone() for p in network.parameters()] for name, network in networks.items()}
+        seen[job.name] = {name: (before[name], after[name]) for name in networks}
+        return outcome
+
+    monkeypatch.setattr(training, "train", recorded)
+    return seen
+
+
+def write_weights(spec: Mapping[str, Any], data: Path) -> None:
+    """The files of weights that a spec names, random, under the names that it gives them."""
+    text = json.dumps(spec)
+    if "test_resnet.safetensors" in text:
+        from safetensors.torch import save_file
+
+        save_file(
+            timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict(), data / "test_resnet.safetensors"
+        )
+    if "inception.pth" in text:
+        torch.save(fid_inception().state_dict(), data / "inception.pth")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
+def test_trains(
+    case: str, data: Path, tmp_path: Path, pretend: None, weights: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(to_yaml(CASES[case]))
+    write_weights(CASES[case], data)
+    run = ganvas.train(spec, runs=tmp_path / "runs", device="cpu")
+    assert list(weights) == list(run) == list(CASES[case]["stages"])
+    for stage, folder in run.folders.items():
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert {line["iteration"] for line in lines} == {1, 2}
+        assert all(math.isfinite(value) for line in lines for value in line.values())
+        assert any(name.startswith("loss/") for name in lines[0])
+        for name, (before, after) in weights[stage].items():
+            assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True)), (stage, name)
+            assert all(new.isfinite().all() for new in after), (stage, name)
+        evaluate = CASES[case]["stages"][stage].get("evaluate", {"metrics": []})
+        measured = {name.partition("@")[0]: metric["value"] for name, metric in run.metrics(stage).items()}
+        assert sorted(measured) == sorted(metric["use"] for metric in evaluate["metrics"])
+        assert all(math.isfinite(value) for value in measured.values())
+        if evaluate.get("every") == 1:
+            assert set(measured) <= {name[7:].partition("@")[0] for name in lines[1] if name.startswith("metric/")}
+    assert [record.message for record in caplog.records if "failed in" in record.message] == []
+
+
+def test_a_start_is_where_training_starts(tmp_path: Path, pretend: None, weights: dict[str, Any]) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(to_yaml(CASES["started from another stage"]))
+    ganvas.train(spec, runs=tmp_path / "runs", device="cpu")
+    for name, (before, _) in weights["second"].items():
+        _, after = weights["first"][name]
+        assert all(torch.equal(old, new) for old, new in zip(after, before, strict=True)), name
+
+
+# -- what the table covers ---------------------------------------------------------------------------------------------
+
+
+def values(case: Mapping[str, Any], folder: Path) -> Iterator[Component | GroupValue]:
+    """Every component and group of options in a spec."""
+    spec = folder / "spec.yaml"
+    spec.write_text(to_yaml(case))
+    experiment = read(spec)
+    waiting: list[Any] = [experiment.settings]
+    for stage in experiment.stages.values():
+        waiting += [stage.algorithm, stage.settings]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Component | GroupValue):
+            yield value
+            waiting += value.options.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+
+
+def defaults(component: Component, host: Host) -> dict[str, Any]:
+    """The component's options where only those are given that must be."""
+    given = {
+        name: plain_value(component.options[name]) for name, option in component.declared.items() if option.required
+    }
+    plain = Validator(host).component(
+        Node.of({"use": component.name, **given}, Place("default"), Path.cwd()), component.kind, ""
+    )
+    assert plain is not None
+    return {name: plain_value(value) for name, value in plain.options.items()}
+
+
+def covered(value: Component | GroupValue, host: Host) -> Iterator[tuple[str, str, str]]:
+    """(kind, name, option) of what stands at another value than its default."""
+    if isinstance(value, Component):
+        kind, name, usual = value.kind, value.name, defaults(value, host)
+        yield kind, name, ""
+    else:
+        kind = "engine"
+        name = next(name for name, group in GROUPS.items() if options_of(group) == value.declared)
+        usual = {key: plain_value(option.default) for key, option in value.declared.items()}
+    for key, option in value.declared.items():
+        if option.required or plain_value(value.options[key]) != usual[key]:
+            yield kind, name, key
+
+
+def test_every_option_is_tried(tmp_path: Path, pretend: None) -> None:
+    host = Host(tmp_path)
+    wanted = {("engine", name, key) for name, group in GROUPS.items() for key in options_of(group)}
+    for entry in host.entries():
+        wanted.add((entry.kind, entry.name, ""))
+        wanted |= {(entry.kind, entry.name, key) for key in options_of(host.resolve(entry))}
+    tried = {found for case in CASES.values() for value in values(case, tmp_path) for found in covered(value, host)}
+    if host.names("head") == ["linear"]:  # the exemption ends with the first other head
+        tried |= ONE_HEAD
+    lacking = sorted(" ".join(part for part in option if part) for option in wanted - tried)
+    assert not lacking, f"no case tries these at another value than the default: {', '.join(lacking)}"
