@@ -173,7 +173,10 @@ def sample(
         from ganvas.registry.documents import parse
 
         value = parse(condition, "--condition", Path.cwd()).plain
-    images = found[name].sample(number, condition=value, seed=seed)
+    try:
+        images = found[name].sample(number, condition=value, seed=seed)
+    except ValueError as error:  # a condition or a stage that cannot do this
+        raise typer.BadParameter(str(error)) from error
     write_images(images, output)
     typer.echo(f"{number} images of {name}: {output}")
 

@@ -1,0 +1,177 @@
+"""The command line: what it prints, and its exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy
+import pytest
+from PIL import Image
+
+from ganvas.cli import main as cli
+
+SPEC = """
+name: small
+dataset: {use: digits}
+stages:
+  gan:
+    use: gan
+    generator: {use: dcgan, channels: 4, latent: 4}
+    discriminator: {use: global, channels: 4}
+    condition: labels
+    loss: hinge
+    steps: 4
+    batch_size: 8
+    log_every: 2
+    evaluate: {metrics: [{use: diversity, samples: 20}]}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def ganvas(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["ganvas", *words])
+    return cli._guarded()
+
+
+def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
+    assert ganvas(monkeypatch, "train", "small.yaml") == 0
+    printed = capsys.readouterr()
+    assert "diversity" in printed.out
+    assert "tensorboard --logdir runs" in printed.out
+    assert "gan: 4/4" in printed.err
+    assert "Traceback" not in printed.err
+
+    assert ganvas(monkeypatch, "train", "small.yaml", "--json") == 0
+    stages = json.loads(capsys.readouterr().out)["stages"]
+    assert stages["gan"]["status"] == "reused"
+    folder = Path(stages["gan"]["folder"])
+    assert set(stages["gan"]["metrics"]["diversity"]) == {"value", "deviation", "better", "protocol"}
+
+    # RUN is an experiment's folder, a spec, or a stage's folder.
+    for run in ("runs/small", "small.yaml", str(folder)):
+        assert ganvas(monkeypatch, "sample", run, "-n", "5", "--condition", "3", "-o", "out/five.npz", "--seed", "1") == 0
+        images = numpy.load("out/five.npz")["images"]
+        assert images.shape == (5, 8, 8, 1)
+        assert images.dtype == numpy.uint8
+        if run == "runs/small":
+            first = images
+        assert numpy.array_equal(images, first)
+    assert ganvas(monkeypatch, "sample", "runs/small", "-n", "9", "-o", "grid.png") == 0
+    assert Image.open("grid.png").size == (3 * 9 + 1, 3 * 9 + 1)
+    assert ganvas(monkeypatch, "sample", "runs/small", "--condition", "eleven") == 2
+    assert "eleven" in capsys.readouterr().err
+
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == stages["gan"]["metrics"]
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--metric", "{use: diversity, samples: 40}", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["diversity"]["protocol"]["samples"] == 40
+
+    # A stage's folder is a spec.
+    assert ganvas(monkeypatch, "train", str(folder), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["stages"]["gan"]["status"] == "reused"
+
+
+def test_check_says_what_is_wrong_and_what_is_there(here: Path, monkeypatch, capsys) -> None:
+    assert ganvas(monkeypatch, "check", "small.yaml") == 0
+    printed = capsys.readouterr().out
+    assert "small.yaml: no mistakes" in printed
+    assert "parameters" in printed
+    assert ganvas(monkeypatch, "check", "small.yaml", "--resolved") == 0
+    Path("whole.yaml").write_text(capsys.readouterr().out)
+    assert ganvas(monkeypatch, "check", "whole.yaml", "--resolved") == 0
+    assert capsys.readouterr().out == Path("whole.yaml").read_text()
+    assert ganvas(monkeypatch, "check", "small.yaml", "--set", "stages.gan.loss=hing") == 2
+    said = "--set stages.gan.loss=hing: stages.gan.loss: no loss is called 'hing'; did you mean 'hinge'?\n"
+    assert capsys.readouterr().err == said
+    assert ganvas(monkeypatch, "check", "nothing.yaml") == 2
+    assert capsys.readouterr().err == "nothing.yaml: there is no such file\n"
+
+
+def test_exit_statuses(here: Path, monkeypatch, capsys) -> None:
+    settings = ["--set", "stages.gan.loss=least-squares", "--set", "stages.gan.optimizers={use: sgd, lr: 1e30}"]
+    assert ganvas(monkeypatch, "train", "small.yaml", *settings) == 3
+    assert "became" in capsys.readouterr().err
+    missing = ["--set", "dataset={use: cifar10, root: ./nowhere}"]
+    assert ganvas(monkeypatch, "train", "small.yaml", *missing) == 4
+    said = capsys.readouterr().err
+    assert "CIFAR-10 is not in" in said
+    assert said.count("\n") == 1
+    assert ganvas(monkeypatch, "check", "small.yaml", *missing) == 0
+    assert ganvas(monkeypatch, "train", "small.yaml", "--device", "warp") == 4
+    assert "there is no device called 'warp'" in capsys.readouterr().err
+    assert ganvas(monkeypatch, "trian") == 2
+    assert ganvas(monkeypatch, "sample", "runs/nothing") == 2
+    assert ganvas(monkeypatch, "sample", "small.yaml") == 4
+    assert "is not trained yet: run `ganvas train small.yaml`" in capsys.readouterr().err
+
+
+def test_an_internal_error_has_a_traceback_and_status_1(here: Path, monkeypatch, capsys) -> None:
+    (here / "broken.py").write_text(
+        "from ganvas import Loss\nclass Broken(Loss):\n    def discriminator(self, real, fake): return 1 / 0\n"
+        "    def generator(self, fake, real): return fake.scores.mean()\n"
+    )
+    (here / "registry.yaml").write_text("components: {loss: {broken: ./broken.py:Broken}}\n")
+    assert ganvas(monkeypatch, "train", "small.yaml", "--set", "stages.gan.loss=broken") == 1
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "broken.py" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+def test_signals_save_and_exit(here: Path, number: signal.Signals, status: int) -> None:
+    words = [sys.executable, "-m", "ganvas", "train", "small.yaml", "--set", "stages.gan.steps=100000"]
+    child = subprocess.Popen(
+        words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    for _ in range(600):
+        logs = list(here.glob("runs/small/gan/*/metrics.jsonl"))
+        if logs and logs[0].stat().st_size > 0:
+            break
+        time.sleep(0.1)
+    child.send_signal(number)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == status, said
+    assert f"stopped by {number.name} at iteration" in said
+    assert "Traceback" not in said
+    saved = list(here.glob("runs/small/gan/*/checkpoints/*.safetensors"))
+    assert len(saved) == 1
+    assert f"at iteration {int(saved[0].stem)} of 100000" in said
+    assert not list(here.glob("runs/small/gan/*/lock.json"))
+
+
+def test_list_show_plugins_and_schema(here: Path, monkeypatch, capsys) -> None:
+    assert ganvas(monkeypatch, "list", "loss") == 0
+    assert "  hinge " in capsys.readouterr().out
+    assert ganvas(monkeypatch, "list", "loss", "--json") == 0
+    listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert set(listed["hinge"]) == {"kind", "name", "summary", "source", "plugin", "options"}
+    margin = next(option for option in listed["hinge"]["options"] if option["name"] == "margin")
+    assert set(margin) == {"name", "type", "default", "required", "description"}
+    assert ganvas(monkeypatch, "list", "lose") == 2
+    assert "did you mean 'loss'?" in capsys.readouterr().err
+    assert ganvas(monkeypatch, "show", "loss/hinge") == 0
+    page = capsys.readouterr().out
+    for part in ("max(0", "Geometric GAN", "margin: number (> 0), default 1.0", "Plugin: ganvas"):
+        assert part in page
+    assert ganvas(monkeypatch, "show", "loss/hing") == 2
+    assert ganvas(monkeypatch, "plugins", "--json") == 0
+    (bundled,) = json.loads(capsys.readouterr().out)
+    assert set(bundled) == {"name", "origin", "version", "status", "error", "components"}
+    assert bundled["status"] == "loaded"
+    assert ganvas(monkeypatch, "schema", "-o", "schema.json") == 0
+    schema = json.loads(Path("schema.json").read_text())
+    assert {"$ref": "#/definitions/loss~1hinge"} in schema["definitions"]["loss"]["anyOf"]

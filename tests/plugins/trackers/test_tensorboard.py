@@ -1,0 +1,88 @@
+"""What TensorBoard shows of a run, read back from its event files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
+
+import ganvas
+
+SPEC = """
+name: shown
+dataset: {use: digits}
+stages:
+  gan:
+    use: gan
+    generator: {use: eigengan, channels: 4, basis: 2, noise: 4, hidden: 8}
+    discriminator: {use: global, channels: 4}
+    condition: labels
+    regularizers: [r1, orthogonality]
+    steps: 6
+    batch_size: 8
+    log_every: 2
+    pictures_every: 3
+    evaluate: {every: 2, metrics: [{use: diversity, samples: 20}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> EventAccumulator:
+    folder = tmp_path_factory.mktemp("shown")
+    (folder / "spec.yaml").write_text(SPEC)
+    run = ganvas.train(folder / "spec.yaml", runs=folder / "runs")
+    files = list(run.folders["gan"].glob("events.out.tfevents*"))
+    assert len(files) == 1
+    accumulator = EventAccumulator(str(run.folders["gan"]), size_guidance={"images": 0, "tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_scalars(shown: EventAccumulator) -> None:
+    tags = set(shown.Tags()["scalars"])
+    assert tags == {
+        "loss/discriminator.adversarial",
+        "loss/generator.adversarial",
+        "penalty/r1",
+        "penalty/orthogonality",
+        "scores/real",
+        "scores/fake",
+        "grad/discriminator",
+        "grad/generator",
+        "grad/learning-rate.discriminator",
+        "grad/learning-rate.generator",
+        "metric/diversity",
+        "time/images-per-second",
+    }
+    # The x axis is images seen, and every log point is there once.
+    for tag in tags - {"metric/diversity"}:
+        assert [event.step for event in shown.Scalars(tag)] == [16, 32, 48], tag
+    assert [event.step for event in shown.Scalars("metric/diversity")] == [16, 32, 48]
+    rates = [event.value for event in shown.Scalars("grad/learning-rate.generator")]
+    assert rates == pytest.approx([2e-4] * 3)
+
+
+def test_pictures(shown: EventAccumulator) -> None:
+    tags = set(shown.Tags()["images"])
+    assert tags == {"samples", "traversal/layer0", "traversal/noise"}
+    assert [event.step for event in shown.Images("samples")] == [0, 24, 48]
+    sample, traversal = shown.Images("samples")[0], shown.Images("traversal/layer0")[0]
+    # Ten classes across, eight rows of fixed latents, one pixel between; one row per axis.
+    assert (sample.width, sample.height) == (10 * 9 + 1, 8 * 9 + 1)
+    assert traversal.height == 2 * 9 + 1
+
+
+def test_layout_spec_and_hyperparameters(shown: EventAccumulator) -> None:
+    layout = layout_pb2.Layout.FromString(shown.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
+    charts = {category.title: {chart.title: list(chart.multiline.tag) for chart in category.chart} for category in layout.category}  # fmt: skip
+    assert charts["scores"] == {"scores": ["scores/real", "scores/fake"]}
+    assert charts["penalty"]["penalty"] == ["penalty/r1", "penalty/orthogonality"]
+    spec = shown.Tensors("spec/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "use: eigengan" in spec
+    data = shown.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    started = plugin_data_pb2.HParamsPluginData.FromString(data).session_start_info
+    assert started.hparams["generator.channels"].number_value == 4
+    assert started.hparams["loss.use"].string_value == "non-saturating"
