@@ -96,8 +96,9 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(ours, theirs))
         extra = statistics.median(a - b for a, b in zip(ours, theirs)) * 1e6
         print(
-            f"{name}: ganvas {statistics.median(ours) * 1e3:.2f} ms, bare loop {statistics.median(theirs) * 1e3:.2f} ms, "
-            f"ratio {ratio:.3f}, {extra:+.0f} us per iteration ({chosen.rounds} rounds, {chosen.threads} threads)"
+            f"{name}: ganvas {statistics.median(ours) * 1e3:.2f} ms, bare loop "
+            f"{statistics.median(theirs) * 1e3:.2f} ms, ratio {ratio:.3f}, {extra:+.0f} us per iteration "
+            f"({chosen.rounds} rounds, {chosen.threads} threads)"
         )
 
 

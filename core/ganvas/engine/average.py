@@ -35,9 +35,9 @@ class Average:
     def update(self, position: Position) -> None:
         half_life = self.half_life.at(position)
         decay = 0.5 ** (self.batch_size / half_life) if half_life > 0 else 0.0
-        torch._foreach_lerp_(self._mean, self._live, 1 - decay)
+        torch._foreach_lerp_(self._mean, self._live, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         if self._live_buffers:
-            torch._foreach_copy_(self._mean_buffers, self._live_buffers)
+            torch._foreach_copy_(self._mean_buffers, self._live_buffers)  # pyright: ignore[reportPrivateImportUsage]
 
     @contextmanager
     def applied(self) -> Iterator[None]:

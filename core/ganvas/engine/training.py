@@ -332,7 +332,8 @@ def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    return torch.linalg.vector_norm(torch.stack(norms))
 
 
 def _check_gradients(update: Update, networks: Mapping[str, nn.Module]) -> None:
@@ -388,10 +389,14 @@ class _Log:
     def __init__(self) -> None:
         self.pending: list[tuple[str, int, Tensor]] = []  # the index is -1 for what may be infinite
         self.known: dict[str, list[float]] = {}
+        self.tags: dict[tuple[str, str], str] = {}
 
     def terms(self, index: int, update: str, terms: Mapping[str, Tensor]) -> None:
         for name, value in terms.items():
-            self.pending.append((name if "/" in name else f"loss/{update}.{name}", index, value.detach()))
+            tag = self.tags.get((update, name))
+            if tag is None:
+                tag = self.tags[update, name] = name if "/" in name else f"loss/{update}.{name}"
+            self.pending.append((tag, index, value.detach()))
 
     def add(self, tag: str, value: Tensor) -> None:
         self.pending.append((tag, -1, value))
@@ -400,7 +405,10 @@ class _Log:
         """Reads what is pending, all at once. Raises ``NonFinite`` for a term that is no number."""
         if not self.pending:
             return
-        values = torch.stack([value.to(job.device, torch.float32) for _, _, value in self.pending]).tolist()
+        tensors = [value for _, _, value in self.pending]
+        if any(value.dtype is not torch.float32 or value.device != job.device for value in tensors):
+            tensors = [value.to(job.device, torch.float32) for value in tensors]
+        values = torch.stack(tensors).tolist()
         for (tag, index, _), value in zip(self.pending, values):
             if not math.isfinite(value) and index >= 0:
                 raise NonFinite(

@@ -72,7 +72,7 @@ class Step:
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Logs a scalar; a tensor is read only at the next log point, so nothing waits for the device."""
-        self.logged[name] = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+        self.logged[name] = torch.tensor(float(value)) if isinstance(value, int | float) else value.detach()
 
 
 @dataclass

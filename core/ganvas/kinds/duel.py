@@ -85,10 +85,11 @@ class Match:
             samples, condition = (
                 (self.real, self.condition_real) if which == "real" else (self.fake, self.condition_fake)
             )
-            if which == "real" and self.side == "discriminator":
-                samples = augmentation.mix(samples, self.fake, rng) if self.duel.mixes else samples
+            if which == "real" and self.side == "discriminator" and augmentation is not None and self.duel.mixes:
+                samples = augmentation.mix(samples, self.fake, rng)
             # On the generator's side the critique of the reals is a constant: the discriminator is frozen there.
-            self._critiques[which] = self.criticise(augmentation(samples, which, rng), condition)
+            samples = samples if augmentation is None else augmentation(samples, which, rng)
+            self._critiques[which] = self.criticise(samples, condition)
         return self._critiques[which]
 
     def criticise(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
@@ -110,8 +111,10 @@ class Match:
             if torch.is_autocast_enabled(samples.device.type):
                 condition = self.condition_real if which == "real" else self.condition_fake
                 leaf = samples.detach().float().requires_grad_(True)
+                augmentation = self.duel.augmentation
                 with torch.autocast(samples.device.type, enabled=False):
-                    critique = self.criticise(self.duel.augmentation(leaf, which, self.step.rng), condition)
+                    augmented = leaf if augmentation is None else augmentation(leaf, which, self.step.rng)
+                    critique = self.criticise(augmented, condition)
                 self._gradients[which] = input_gradients(critique, leaf)
             else:
                 self._gradients[which] = input_gradients(self.critique(which), samples)
@@ -166,8 +169,8 @@ class Duel(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.loss = loss
-        self.augmentation = augmentation if augmentation is not None else _Identity()
-        self.mixes = type(self.augmentation).mix is not Augmentation.mix
+        self.augmentation = augmentation
+        self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
         self.regularizers = nn.ModuleList(build(self) for build in regularizers)
         for regularizer in self._regularizers():
             regularizer.prepare({"generator": generator, "discriminator": discriminator})
@@ -199,7 +202,8 @@ class Duel(nn.Module):
             value = self.loss.discriminator(real, fake)
             match.step.log("scores/real", real.scores.detach().mean())
             match.step.log("scores/fake", fake.scores.detach().mean())
-            self.augmentation.observe(real)
+            if self.augmentation is not None:
+                self.augmentation.observe(real)
         else:
             value = self.loss.generator(match.critique("fake"), _LazyCritique(match, "real"))  # type: ignore[arg-type]
         return value if isinstance(value, dict) else {"adversarial": value}
@@ -245,7 +249,7 @@ class Duel(nn.Module):
                 objective=lambda step, side=side: self.terms(match(side, step)),
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,
-                after=lambda step, side=side: self.constrain(side),
+                after=self._constraint(side),
             )
             rest += [*around["before"], main, *around["after"]]
         return first + rest
@@ -257,21 +261,19 @@ class Duel(nn.Module):
             objective=lambda step: self.penalty(regularizer, match(side, step)),
             optimizer=network,
             every=regularizer.every,
-            after=lambda step: self.constrain(side),
+            after=self._constraint(side),
         )
+
+    def _constraint(self, side: Side) -> Callable[[Step], None] | None:
+        """What runs after a step of a side, where any regularizer has something to hold."""
+        holding = [r for r in self._regularizers() if type(r).constrain is not Regularizer.constrain]
+        return (lambda step: self.constrain(side)) if any(side in r.joins for r in holding) else None
 
     def constrain(self, side: Side) -> None:
         """Applies the constraints that hold after a step of this side."""
         for regularizer in self._regularizers():
             if side in regularizer.joins:
                 regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
-
-
-class _Identity(Augmentation):
-    differentiable = True
-
-    def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
-        return images
 
 
 class _LazyCritique:

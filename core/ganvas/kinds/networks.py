@@ -16,7 +16,18 @@ from torch import Tensor, nn
 
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
 
-__all__ = ["Backbone", "Classifier", "Discriminator", "Encoder", "Extractor", "Generator", "Head", "Network", "Translator", "place"]
+__all__ = [
+    "Backbone",
+    "Classifier",
+    "Discriminator",
+    "Encoder",
+    "Extractor",
+    "Generator",
+    "Head",
+    "Network",
+    "Translator",
+    "place",
+]
 
 Shape = tuple[int, ...]
 

@@ -24,8 +24,8 @@ class Optimizer(ABC):
     @functools.cached_property
     def scheduled(self) -> bool:
         """Whether any option changes while training."""
-        options = [inner for value in vars(self).values() for inner in (value if isinstance(value, tuple) else (value,))]
-        return any(isinstance(value, Scheduled) and not value.constant for value in options)
+        values = [v for value in vars(self).values() for v in (value if isinstance(value, tuple) else (value,))]
+        return any(isinstance(value, Scheduled) and not value.constant for value in values)
 
     def settings(self, position: Position) -> dict[str, object]:
         """What changes while training, by the name it has in torch's parameter groups; empty where nothing does."""

@@ -40,8 +40,8 @@ class Use(Generic[K]):
     """An option that is itself a component: ``head: Use[Head] = "linear"``.
 
     In the spec it is a name, or a mapping with ``use:`` and options. In ``__init__`` it arrives as a callable that
-    takes the positionals of its kind: ``self.head = head(features, condition)``. Each call builds anew, under a seed made
-    from (seed of the stage, path in the spec, number of the call), so the order of building changes nothing.
+    takes the positionals of its kind: ``self.head = head(features, condition)``. Each call builds anew, under a seed
+    made from (seed of the stage, path in the spec, number of the call), so the order of building changes nothing.
 
     Attributes:
         component: the component's class.
@@ -170,9 +170,10 @@ class Scheduled:
 
 
 class Incidental:
-    """Marks an option that changes how a component works but no value it gives: ``Annotated[bool, Incidental, Field(…)]``.
+    """Marks an option that changes how a component works, but no value it gives.
 
-    It is no part of a run's key (nor is any option that is a path: the content's digest stands for it).
+    ``Annotated[bool, Incidental, Field(…)]``: it is no part of a run's key (nor is any option that is a path: the
+    content's digest stands for it).
     """
 
 

@@ -336,12 +336,14 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
         for name, preview in previews.items():
             path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
             path.parent.mkdir(exist_ok=True)
-            save_image(preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5, path, nrow=preview.columns, padding=1)
+            images_shown = preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
+            save_image(images_shown, path, nrow=preview.columns, padding=1)
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
     def measure_now(index: int, average: Average | None) -> dict[str, float]:
         live._fakes.clear()
         progress.doing = "measuring"
+        assert evaluate is not None  # else there is no cadence to be called at
         found = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
         progress.doing = ""
         return {f"metric/{name}": value["value"] for name, value in found.items()}

@@ -74,7 +74,8 @@ class TensorBoard(Tracker):
     def ganvas_images(self, stage: StageRecord, index: int, images: int, previews: Mapping[str, Preview]) -> None:
         if self.writer is not None:
             for name, preview in previews.items():
-                grid = make_grid(preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5, nrow=preview.columns, padding=1)
+                shown = preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
+                grid = make_grid(shown, nrow=preview.columns, padding=1)
                 self.writer.add_image(name, grid, images)
 
     @hookimpl

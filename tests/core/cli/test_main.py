@@ -61,7 +61,8 @@ def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
 
     # RUN is an experiment's folder, a spec, or a stage's folder.
     for run in ("runs/small", "small.yaml", str(folder)):
-        assert ganvas(monkeypatch, "sample", run, "-n", "5", "--condition", "3", "-o", "out/five.npz", "--seed", "1") == 0
+        five = ("sample", run, "-n", "5", "--condition", "3", "-o", "out/five.npz", "--seed", "1")
+        assert ganvas(monkeypatch, *five) == 0
         images = numpy.load("out/five.npz")["images"]
         assert images.shape == (5, 8, 8, 1)
         assert images.dtype == numpy.uint8

@@ -18,9 +18,9 @@ from ganvas.engine import states
 from ganvas.registry.plugins import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
-import killing  # noqa: E402
+import killing
 
-# A server that has imported torch already forks children in no time; it has started no thread of torch's, so that is safe.
+# A server that has imported torch already forks children in no time; no thread of torch's runs in it, so that is safe.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     ["ganvas.runs.api", *{str(entry.target).partition(":")[0] for entry in Host().entries()}, "sklearn.cluster"]
@@ -67,6 +67,7 @@ stages:
   attributes:
     use: classifier
     encoder: features
+    condition: {use: clusters, encoder: features, clusters: 4, restarts: 1}
     steps: 12
     batch_size: 32
     log_every: 5
@@ -82,11 +83,6 @@ stages:
     log_every: 3
     checkpoint: {every: 3}
 """
-
-CHAIN = CHAIN.replace(
-    "    encoder: features\n    steps: 12",
-    "    encoder: features\n    condition: &groups {use: clusters, encoder: features, clusters: 4, restarts: 1}\n    steps: 12",
-)
 
 CYCLEGAN = """
 name: cycle

@@ -276,7 +276,7 @@ def test_start_initialises_equally_named_networks(gan: Path, tmp_path: Path) -> 
     one, two = weights(first["gan"].folder), weights(results["gan"].folder)
     assert all(torch.equal(one[name], two[name]) for name in one if "running" not in name and "num_" not in name)
     second.write_text(text.replace("channels: 4}", "channels: 6}"))
-    with pytest.raises(ResourceError, match="does not fit.*size mismatch"):
+    with pytest.raises(ResourceError, match=r"does not fit.*size mismatch"):
         train(second, tmp_path)
 
 
@@ -294,10 +294,10 @@ def test_a_checkpoint_of_another_spec_is_refused_and_kept(gan: Path, tmp_path: P
 
 
 def test_non_finite_names_term_iteration_and_last_state(gan: Path, tmp_path: Path) -> None:
+    # The first iteration leaves the weights alone, the second throws them away.
+    rate = "{use: sgd, lr: {from: 0, to: 1e30, over: {iterations: 2}}}"
+    settings = (f"optimizers={rate}", "steps=20", "checkpoint={every: 1}", "log_every=10", "loss=least-squares")
     with pytest.raises(NonFinite) as caught:
-        # The first iteration leaves the weights alone, the second throws them away.
-        rate = "{use: sgd, lr: {from: 0, to: 1e30, over: {iterations: 2}}}"
-        settings = (f"optimizers={rate}", "steps=20", "checkpoint={every: 1}", "log_every=10", "loss=least-squares")
         train(gan, tmp_path, *(f"stages.gan.{setting}" for setting in settings))
     said = str(caught.value)
     assert said.startswith("gan: the term 'loss/generator.adversarial' became ")
@@ -310,7 +310,7 @@ def test_non_finite_names_term_iteration_and_last_state(gan: Path, tmp_path: Pat
 def test_missing_data_stop_training_before_it_starts(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(GAN.replace("{use: digits}", "{use: cifar10, root: ./nowhere}"))
-    with pytest.raises(MissingData, match="CIFAR-10 is not in .*nowhere"):
+    with pytest.raises(MissingData, match=r"CIFAR-10 is not in .*nowhere"):
         train(spec, tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
@@ -318,7 +318,7 @@ def test_missing_data_stop_training_before_it_starts(tmp_path: Path) -> None:
 def test_an_unwritable_runs_folder_is_one_clear_line(gan: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(ResourceError, match="the runs folder .*file/runs cannot be written"):
+    with pytest.raises(ResourceError, match=r"the runs folder .*file/runs cannot be written"):
         train(gan, file / "runs")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -77,7 +75,7 @@ def test_pictures(shown: EventAccumulator) -> None:
 
 def test_layout_spec_and_hyperparameters(shown: EventAccumulator) -> None:
     layout = layout_pb2.Layout.FromString(shown.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
-    charts = {category.title: {chart.title: list(chart.multiline.tag) for chart in category.chart} for category in layout.category}  # fmt: skip
+    charts = {part.title: {chart.title: list(chart.multiline.tag) for chart in part.chart} for part in layout.category}
     assert charts["scores"] == {"scores": ["scores/real", "scores/fake"]}
     assert charts["penalty"]["penalty"] == ["penalty/r1", "penalty/orthogonality"]
     spec = shown.Tensors("spec/text_summary")[0].tensor_proto.string_val[0].decode()
