@@ -28,8 +28,9 @@ class Average:
         self.copies = {name: copy.deepcopy(network).requires_grad_(False) for name, network in networks.items()}
         self._live = [p.detach() for network in networks.values() for p in network.parameters()]
         self._mean = [p.detach() for network in self.copies.values() for p in network.parameters()]
-        self._live_buffers = [b for network in networks.values() for b in network.buffers()]
-        self._mean_buffers = [b for network in self.copies.values() for b in network.buffers()]
+        # Where buffers are kept, not the buffers: a module may put a new tensor in the place of an old one.
+        self._live_buffers = _places(networks)
+        self._mean_buffers = _places(self.copies)
 
     @torch.no_grad()
     def update(self, position: Position) -> None:
@@ -37,7 +38,9 @@ class Average:
         decay = 0.5 ** (self.batch_size / half_life) if half_life > 0 else 0.0
         torch._foreach_lerp_(self._mean, self._live, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         if self._live_buffers:
-            torch._foreach_copy_(self._mean_buffers, self._live_buffers)  # pyright: ignore[reportPrivateImportUsage]
+            live = [kept[name] for kept, name in self._live_buffers]
+            mean = [kept[name] for kept, name in self._mean_buffers]
+            torch._foreach_copy_(mean, live)  # pyright: ignore[reportPrivateImportUsage]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -50,17 +53,36 @@ class Average:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        pairs: list[tuple[Tensor, Tensor]] = []
+        pairs: dict[int, tuple[Tensor, Tensor]] = {}  # by the live one: what two networks share is swapped once
         for name, network in self.networks.items():
             mean = self.copies[name]
-            pairs += zip(network.parameters(), mean.parameters())
-            pairs += zip(network.buffers(), mean.buffers())
-        for live, averaged in pairs:
+            for live, averaged in [
+                *zip(network.parameters(), mean.parameters()),
+                *zip(network.buffers(), mean.buffers()),
+            ]:
+                pairs.setdefault(id(live), (live, averaged))
+        for live, averaged in pairs.values():
             live.data, averaged.data = averaged.data, live.data
 
     def state(self) -> dict[str, Any]:
-        return {name: network.state_dict() for name, network in self.copies.items()}
+        """By network; what modules keep beside tensors (``get_extra_state``) is the live networks' own."""
+        return {
+            name: self.copies[name].state_dict()
+            | {key: value for key, value in network.state_dict().items() if key.endswith("_extra_state")}
+            for name, network in self.networks.items()
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         for name, network in self.copies.items():
             network.load_state_dict(state[name])
+
+
+def _places(networks: Mapping[str, nn.Module]) -> list[tuple[dict[str, Any], str]]:
+    """Every buffer, by the mapping that holds it and its name there."""
+    return [
+        (module._buffers, name)
+        for network in networks.values()
+        for module in network.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]

@@ -111,7 +111,7 @@ class _Stream:
         self.loader: Iterator[Any] | None = None
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
-        self._flips = type(dataset).augment is not Dataset.augment
+        self._augments = dataset.augments
         self._rng = torch.Generator(device=device)
 
     def next(self) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ class _Stream:
             if isinstance(batch, MissingData):
                 raise batch
         batch = _ready(batch, self.dataset, self.device)
-        if self._flips:
+        if self._augments:
             self._rng.manual_seed(self.randomness.number("data", self.source, self.size, self.position) >> 1)
             batch = self.dataset.augment(batch, self._rng)
         self.position += self.size

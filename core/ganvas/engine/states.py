@@ -44,8 +44,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Any:
         raise BrokenState(f"{path} is damaged ({error})") from None
     if metadata.get("format") != FORMAT:
         raise BrokenState(f"{path} was not written by this version of ganvas")
-    skeleton = metadata["skeleton"]
-    if _checksum(skeleton, tensors) != metadata["checksum"]:
+    skeleton = metadata.get("skeleton", "")
+    if _checksum(skeleton, tensors) != metadata.get("checksum"):
         raise BrokenState(f"{path} is damaged (its checksum does not fit)")
     return _unpack(json.loads(skeleton), tensors, torch.device(device))
 
@@ -75,10 +75,12 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     match value:
         case Tensor():
             name = path or "tensor"
+            while name in tensors:  # {"a.b": …} beside {"a": {"b": …}}
+                name += "'"
             # A copy of its own: safetensors refuses shared memory, and a tied weight is saved twice, not lost.
             tensors[name] = value.detach().to("cpu", copy=True).contiguous()
             return {"t": name}
-        case dict():
+        case dict() if all(key is None or isinstance(key, (str, int, float)) for key in value):
             packed = [
                 [key, _pack(inner, f"{path}.{key}" if path else str(key), tensors)] for key, inner in value.items()
             ]
@@ -88,9 +90,10 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
             return {"l" if isinstance(value, list) else "u": items}
         case None | bool() | int() | float() | str():
             return {"v": value}
+    what = "dict with keys that are not plain" if isinstance(value, dict) else type(value).__name__
     raise TypeError(
-        f"the state {path!r} holds a {type(value).__name__}; get_extra_state may give tensors, numbers, strings and "
-        "dicts or lists of them"
+        f"the state {path!r} holds a {what}; "
+        "get_extra_state may give tensors, numbers, strings and dicts or lists of them"
     )
 
 
@@ -113,5 +116,6 @@ def _checksum(skeleton: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
+        if tensor.numel():
+            digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))  # pyright: ignore[reportArgumentType]
     return digest.hexdigest()

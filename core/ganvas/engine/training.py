@@ -98,10 +98,12 @@ def train(job: Job) -> Outcome:
     networks = algorithm.networks()
     groups = [group if isinstance(group, tuple) else (group,) for group in algorithm.updates()]
     updates = list(itertools.chain.from_iterable(groups))
-    check_updates(networks, updates, set(job.optimizers))
+    check_updates(networks, groups, set(job.optimizers))
 
     # What moves: the parameters of each update, and one torch optimizer per optimizer name.
-    parameters = {u.name: [p for name in u.trains for p in networks[name].parameters()] for u in updates}
+    parameters = {
+        u.name: list({id(p): p for name in u.trains for p in networks[name].parameters()}.values()) for u in updates
+    }
     everything = list({id(p): p for ps in parameters.values() for p in ps}.values())
     optimizers = {name: job.optimizers[name].build(ps) for name, ps in _by_optimizer(updates, parameters).items()}
     scheduled = {name: job.optimizers[name] for name in optimizers}
@@ -133,7 +135,7 @@ def train(job: Job) -> Outcome:
     job.started(start)
     job.progress.steps, job.progress.index = job.steps, start
     algorithm.train()
-    for parameter in everything:
+    for parameter in [*algorithm.parameters(), *everything]:  # what no update trains is frozen all along
         parameter.requires_grad_(False)
     trainable: list[nn.Parameter] = []
     seen: set[str] = set() if start == 0 else {update.name for update in updates}
@@ -194,9 +196,13 @@ def train(job: Job) -> Outcome:
                         trainable = wanted
 
                     # Gradients, of every update of the group before any of them steps.
+                    renewed: dict[str, Tensor] | None = None
                     for update in group:
-                        if update.batch == "fresh" or (update.batch == "shared" and repetition > 0):
+                        if update.batch == "fresh":
                             step.batch = batches.draw()
+                        elif update.batch == "shared" and repetition > 0:
+                            renewed = renewed if renewed is not None else batches.draw()
+                            step.batch = renewed
                         else:
                             shared = shared if shared is not None else batches.draw()
                             step.batch = shared
@@ -206,25 +212,29 @@ def train(job: Job) -> Outcome:
                         if not terms:
                             continue
                         total = _sum(terms)
-                        if len(group) == 1:
+                        if len(group) == 1 and total.requires_grad:
                             total.backward()
-                        else:
+                        elif total.requires_grad:
                             mine = parameters[update.name]
                             gradients = torch.autograd.grad(total, mine, retain_graph=True, allow_unused=True)
                             for parameter, gradient in zip(mine, gradients):
-                                parameter.grad = gradient
+                                if parameter.grad is None:
+                                    parameter.grad = gradient
+                                elif gradient is not None:  # another update of the group moves it too
+                                    parameter.grad = parameter.grad + gradient
                         log.terms(index, update.name, terms)
                         if update.name not in seen:
                             _check_gradients(update, networks)
                             seen.add(update.name)
 
-                    # Steps.
+                    # Steps. Everything is clipped before any of them, because updates may share an optimizer.
                     for update in group:
-                        mine, optimizer = parameters[update.name], optimizers[update.optimizer_name]
                         if job.clip_gradients is not None:
-                            nn.utils.clip_grad_norm_(mine, job.clip_gradients)
+                            nn.utils.clip_grad_norm_(parameters[update.name], job.clip_gradients)
                         if logging and repetition == 0:
-                            log.add(f"grad/{update.name}", _norm(mine))
+                            log.add(f"grad/{update.name}", _norm(parameters[update.name]))
+                    for update in group:
+                        optimizer = optimizers[update.optimizer_name]
                         if scheduled[update.optimizer_name].scheduled:
                             settings = scheduled[update.optimizer_name].settings(step)
                             for parameter_group in optimizer.param_groups:
@@ -271,7 +281,7 @@ def train(job: Job) -> Outcome:
                 path = save(done)
                 last_saved = time.monotonic()
                 job.saved(done, path)
-            if signals.received and done < job.steps:
+            if signals.received:
                 batches.close()
                 name = signal.Signals(signals.received).name
                 raise Stopped(signals.received, f"{name} at iteration {done} of {job.steps}; the state is in {path}")
@@ -281,8 +291,17 @@ def train(job: Job) -> Outcome:
     return Outcome(start, reads_length[0], average)
 
 
-def check_updates(networks: Mapping[str, nn.Module], updates: Sequence[Update], named: set[str]) -> None:
+def check_updates(
+    networks: Mapping[str, nn.Module], groups: Iterable[Update | tuple[Update, ...]], named: set[str]
+) -> None:
     """Raises ``ValueError`` for updates that contradict one another or the networks."""
+    updates: list[Update] = []
+    for group in groups:
+        together = group if isinstance(group, tuple) else (group,)
+        if any((update.every, update.repeat) != (together[0].every, together[0].repeat) for update in together):
+            names = ", ".join(repr(update.name) for update in together)
+            raise ValueError(f"the updates {names} are simultaneous, but every or repeat differ among them")
+        updates += together
     names = [update.name for update in updates]
     for name in names:
         if names.count(name) > 1:

@@ -79,6 +79,11 @@ class Dataset(ABC):
             return str(error)
         return None
 
+    @property
+    def augments(self) -> bool:
+        """Whether ``augment`` does anything."""
+        return type(self).augment is not Dataset.augment
+
     def augment(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
         """What only reals see while training (flips), on a float batch on the training device."""
         return batch
@@ -125,7 +130,8 @@ def to_float(values: Tensor, spec: DataField) -> Tensor:
     low, high = spec.range
     if (low, high) == (-1, 1):
         return values.float()
-    return values.float().mul_(2 / (high - low)).add_(-1 - 2 * low / (high - low))
+    # A copy even of what is float already: it may be the dataset's own memory.
+    return values.to(torch.float32, copy=True).mul_(2 / (high - low)).add_(-1 - 2 * low / (high - low))
 
 
 class Data:

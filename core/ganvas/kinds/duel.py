@@ -110,12 +110,12 @@ class Match:
             samples = self.real if which == "real" else self.fake
             if torch.is_autocast_enabled(samples.device.type):
                 condition = self.condition_real if which == "real" else self.condition_fake
-                leaf = samples.detach().float().requires_grad_(True)
+                leaf = samples.float() if samples.requires_grad else samples.detach().float().requires_grad_(True)
                 augmentation = self.duel.augmentation
                 with torch.autocast(samples.device.type, enabled=False):
                     augmented = leaf if augmentation is None else augmentation(leaf, which, self.step.rng)
-                    critique = self.criticise(augmented, condition)
-                self._gradients[which] = input_gradients(critique, leaf)
+                    # The backward pass too: with a graph of its own it would be cast like any forward pass.
+                    self._gradients[which] = input_gradients(self.criticise(augmented, condition), leaf)
             else:
                 self._gradients[which] = input_gradients(self.critique(which), samples)
         return self._gradients[which]
@@ -169,20 +169,19 @@ class Duel(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.loss = loss
-        self.augmentation = augmentation
+        self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
         self.regularizers = nn.ModuleList(build(self) for build in regularizers)
-        for regularizer in self._regularizers():
+        self._in_order: tuple[Regularizer, ...] = tuple(self.regularizers)  # type: ignore[arg-type]
+        self._numbers = _numbered([_name(regularizer) for regularizer in self._in_order])
+        for regularizer in self._in_order:
             regularizer.prepare({"generator": generator, "discriminator": discriminator})
-
-    def _regularizers(self) -> list[Regularizer]:
-        return list(self.regularizers)  # type: ignore[arg-type]
 
     def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
         """The terms of one side's update: the adversarial loss and the regularizers that join and are due."""
         due = [
             regularizer
-            for regularizer in self._regularizers()
+            for regularizer in self._in_order
             if match.side in regularizer.joins
             and not regularizer.own_step
             and match.step.index % regularizer.every == 0
@@ -215,9 +214,13 @@ class Duel(nn.Module):
         if value is None:
             return {}
         weight = regularizer.weight.at(match.step) * (regularizer.every if regularizer.rescale else 1)
-        name = getattr(regularizer, "component_name", type(regularizer).__name__.lower())
-        named = value if isinstance(value, dict) else {name: value}
-        return {f"penalty/{term}": weight * scalar for term, scalar in named.items()}
+        named = value if isinstance(value, dict) else {_name(regularizer): value}
+        number = self._number(regularizer)
+        return {f"penalty/{term}{number}": weight * scalar for term, scalar in named.items()}
+
+    def _number(self, regularizer: Regularizer) -> str:
+        """Tells two of one name apart in logs and updates: nothing for the first, ``-2`` for the second."""
+        return self._numbers[self._in_order.index(regularizer)]
 
     def updates(
         self,
@@ -240,7 +243,7 @@ class Duel(nn.Module):
         rest: list[Update] = []
         for side in SIDES:
             around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
-            for regularizer in self._regularizers():
+            for regularizer in self._in_order:
                 if regularizer.own_step and side in regularizer.joins:
                     around[regularizer.place].append(self._own_step(regularizer, side, match, names[side]))
             main = Update(
@@ -256,7 +259,7 @@ class Duel(nn.Module):
 
     def _own_step(self, regularizer: Regularizer, side: Side, match: Callable[[Side, Step], Match], network: str):
         return Update(
-            f"{network}.{getattr(regularizer, 'component_name', type(regularizer).__name__.lower())}",
+            f"{network}.{_name(regularizer)}{self._number(regularizer)}",
             trains=[network],
             objective=lambda step: self.penalty(regularizer, match(side, step)),
             optimizer=network,
@@ -266,14 +269,23 @@ class Duel(nn.Module):
 
     def _constraint(self, side: Side) -> Callable[[Step], None] | None:
         """What runs after a step of a side, where any regularizer has something to hold."""
-        holding = [r for r in self._regularizers() if type(r).constrain is not Regularizer.constrain]
+        holding = [r for r in self._in_order if type(r).constrain is not Regularizer.constrain]
         return (lambda step: self.constrain(side)) if any(side in r.joins for r in holding) else None
 
     def constrain(self, side: Side) -> None:
         """Applies the constraints that hold after a step of this side."""
-        for regularizer in self._regularizers():
+        for regularizer in self._in_order:
             if side in regularizer.joins:
                 regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
+
+
+def _name(regularizer: Regularizer) -> str:
+    return getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    seen = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return ["" if count == 1 else f"-{count}" for count in seen]
 
 
 class _LazyCritique:

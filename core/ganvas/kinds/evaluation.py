@@ -65,6 +65,13 @@ class Metric(ABC):
     def __init__(self, data: Data) -> None:
         self.data = data
 
+    def check(self, algorithm: Algorithm) -> None:
+        """Raises ``ValueError`` where a stage of this algorithm cannot be measured; called before anything trains."""
+        for method in sorted(self.needs):
+            if not hasattr(algorithm, method):
+                name, other = (getattr(part, "component_name", type(part).__name__) for part in (self, algorithm))
+                raise ValueError(f"the metric {name!r} needs a stage that can {method}; {other!r} cannot")
+
     @property
     @abstractmethod
     def protocol(self) -> Mapping[str, Any]:

@@ -89,9 +89,11 @@ class Augmentation(nn.Module):
 
     Attributes:
         differentiable: gradients pass through, so it may stand before a discriminator.
+        identity: changes nothing, so the engine need not call it.
     """
 
     differentiable: bool = False
+    identity: bool = False
 
     @abstractmethod
     def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:

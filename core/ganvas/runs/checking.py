@@ -192,10 +192,8 @@ def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builde
         except MissingData as error:
             report.missing.append(f"{component.path}: {error}")
             continue
-        for method in sorted(getattr(metric, "needs", ())):
-            if not hasattr(algorithm, method):
-                message = (
-                    f"the metric {component.name!r} needs a stage that can {method}; {stage.algorithm.name!r} cannot"
-                )
-                problems.append(Problem(component.place, component.path, message))
+        try:
+            metric.check(algorithm)
+        except ValueError as error:
+            problems.append(Problem(component.place, component.path, " ".join(str(error).split())))
     return problems

@@ -48,15 +48,17 @@ class Lock:
                 time.sleep(0.5)
         except OSError as error:
             raise ResourceError(f"the folder {self.folder} cannot be written: {error.strerror}") from error
+        self._stop.clear()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return waited
 
     def release(self) -> None:
+        if self._thread is None:  # never acquired: the file is another's
+            return
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._thread.join()
+        self._thread = None
         owner = self._owner()
         if owner is not None and owner.get("pid") == os.getpid() and owner.get("host") == socket.gethostname():
             self.file.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ class Gan(Algorithm):
         augmentation: Annotated[Use[Augmentation], Field(description="of all that the discriminator sees")] = "none",
         regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = [],  # noqa: B006
         discriminator_steps: Annotated[
-            Scheduled, Field(ge=1, description="steps of the discriminator per step of the generator")
+            Scheduled, Field(ge=1, multiple_of=1, description="steps of the discriminator per step of the generator")
         ] = 1,
         fakes: Annotated[
             Literal["sampled", "batch", "balanced"], Field(description="where the conditions of the fakes come from")

@@ -13,6 +13,7 @@ class NoAugmentation(Augmentation):
     """
 
     differentiable = True
+    identity = True
 
     def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
         return images

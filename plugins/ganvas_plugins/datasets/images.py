@@ -166,6 +166,10 @@ class ImageDataset(Dataset):
         stored = int(self.indices[index])
         return {"images": self.pixels(stored)} | {name: v[stored] for name, v in self.stored_targets().items()}
 
+    @property
+    def augments(self) -> bool:
+        return self.flip
+
     def augment(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Tensor]:
         """Mirrors each image with probability 1/2, where ``flip`` is on."""
         if not self.flip:

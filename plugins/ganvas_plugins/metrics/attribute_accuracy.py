@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Condition, Data, Measurement, Metric, Stage
+from ganvas import Algorithm, Condition, Data, Measurement, Metric, Stage
 from ganvas_plugins.classifiers.targets import check_targets, recovered
 from ganvas_plugins.extractors.judge import Judge, fit_classifier
 
@@ -49,6 +49,13 @@ class AttributeAccuracy(Metric):
         self.seed = seed
         self.judge: Judge | None = None
 
+    def check(self, algorithm: Algorithm) -> None:
+        super().check(algorithm)
+        condition = getattr(algorithm, "condition", None)
+        if condition is None or condition.shape is None:
+            raise ValueError("attribute-accuracy needs a stage with a condition; give it one or drop the metric")
+        check_targets(condition)
+
     @property
     def protocol(self) -> Mapping[str, Any]:
         known: dict[str, Any] = {}
@@ -58,10 +65,8 @@ class AttributeAccuracy(Metric):
 
     @torch.no_grad()
     def measure(self, stage: Stage) -> dict[str, Measurement]:
-        condition = getattr(stage.algorithm, "condition", None)
-        if condition is None or condition.shape is None:
-            raise ValueError("attribute-accuracy needs a stage with a condition; give it one or drop the metric")
-        check_targets(condition)
+        self.check(stage.algorithm)
+        condition = stage.algorithm.condition
         self.judge = fit_classifier(
             stage.data, condition.of, condition.segments, steps=self.training_steps, seed=self.seed
         )

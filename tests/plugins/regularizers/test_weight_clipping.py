@@ -11,8 +11,7 @@ def test_after_a_step_no_parameter_of_the_critic_exceeds_the_limit(make_duel, ma
     inside = critic.weight[0, 0].data.fill_(0.004).clone()
     generator = [p.clone() for p in duel.generator.parameters()]
     critic_update, generator_update = duel.updates(lambda side, step: None)
-    generator_update.after(make_step())
-    assert critic.bias.item() == -3.0
+    assert generator_update.after is None
     critic_update.after(make_step())
     assert critic.bias.item() == torch.tensor(-0.01).item()
     assert critic.weight.abs().max() <= 0.01

@@ -1,0 +1,442 @@
+"""One round of a duel: what is computed, how often, and where gradients go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganvas import Augmentation, Critique, Duel, Generated, Head, Loss, Match, Regularizer, Scheduled, Step, Update
+
+
+class Critic(nn.Module):
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 1))
+        self.asked: list[int] = []
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        self.asked.append(len(samples))
+        return Critique(self.layers(samples).squeeze(1))
+
+
+class Plain(Loss):
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return fake.scores.mean() - real.scores.mean()
+
+    def generator(self, fake: Critique, real: Critique) -> Tensor:
+        return -fake.scores.mean()
+
+
+class Relative(Plain):
+    def generator(self, fake: Critique, real: Critique) -> Tensor:
+        return functional.softplus(real.scores - fake.scores).mean()
+
+
+class Slope(Regularizer):
+    """Reads input gradients, as R1 does."""
+
+    def __init__(self, duel: Duel, which: str = "real", **options: Any) -> None:
+        super().__init__(duel, **options)
+        self.which, self.wants = which, frozenset({which})
+
+    def penalty(self, match: Match) -> Tensor:
+        return match.gradients(self.which).flatten(1).square().sum(1).mean()
+
+
+class Constant(Regularizer):
+    """A term of 1 on the sides that it joins, and a note of every constraint."""
+
+    def __init__(self, duel: Duel, joins: tuple[str, ...] = ("discriminator",), **options: Any) -> None:
+        super().__init__(duel, **options)
+        self.joins = frozenset(joins)  # type: ignore[arg-type]
+
+    def penalty(self, match: Match) -> Tensor:
+        return match.duel.discriminator.layers[1].weight.sum() * 0 + 1
+
+
+def make_step(index: int = 0) -> Step:
+    return Step(
+        index=index,
+        size=3,
+        steps=100,
+        device=torch.device("cpu"),
+        rng=torch.Generator().manual_seed(index),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
+
+
+def make_duel(*regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None) -> Duel:
+    torch.manual_seed(0)
+    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4))
+
+
+def make_match(duel: Duel, side: Any = "discriminator", index: int = 0) -> Match:
+    generator = torch.Generator().manual_seed(1)
+    real, latents = torch.randn(3, 1, 2, 2, generator=generator), torch.randn(3, 2, generator=generator)
+    fake = lambda: duel.generator(latents).view(3, 1, 2, 2)  # noqa: E731
+    return Match(side, make_step(index), duel, real=real, fake=fake, latents=latents)
+
+
+# -- laziness ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_discriminator_is_asked_as_often_as_needed() -> None:
+    duel = make_duel()
+    asked = duel.discriminator.asked
+    match = make_match(duel)
+    assert asked == []
+    duel.terms(match)
+    assert asked == [3, 3]  # fakes and reals
+    match.critique("real"), match.critique("fake"), duel.terms(match)
+    assert asked == [3, 3]
+    asked.clear()
+    duel.terms(make_match(duel, "generator"))
+    assert asked == [3]  # the reals do not matter to this loss
+
+
+def test_a_loss_that_compares_pays_for_the_reals_on_the_generators_side() -> None:
+    duel = make_duel(loss=Relative())
+    match = make_match(duel, "generator")
+    terms = duel.terms(match)
+    assert duel.discriminator.asked == [3, 3]
+    real, fake = (duel.discriminator.layers(samples).squeeze(1) for samples in (match.real, match.fake))
+    assert terms["adversarial"].item() == pytest.approx(functional.softplus(real - fake).mean().item())
+
+
+def test_the_fakes_are_made_once_and_only_when_looked_at() -> None:
+    duel, made = make_duel(), []
+
+    def make() -> Generated:
+        made.append(torch.is_grad_enabled())
+        return Generated(torch.ones(2, 1, 2, 2), mask=torch.zeros(2))
+
+    for side, graph in (("discriminator", False), ("generator", True)):
+        made.clear()
+        match = Match(side, make_step(), duel, real=torch.ones(2, 1, 2, 2), fake=make)  # type: ignore[arg-type]
+        assert match.generated is None
+        assert match.real.shape == match.fake.shape == match.fake.shape
+        assert match.generated.mask.tolist() == [0, 0]
+        assert made == [graph]
+
+
+# -- where gradients go ------------------------------------------------------------------------------------------------
+
+
+def test_the_discriminators_side_gives_the_generator_no_gradient() -> None:
+    duel = make_duel()
+    match = make_match(duel)
+    sum(duel.terms(match).values()).backward()
+    assert not match.fake.requires_grad
+    assert all(parameter.grad is None for parameter in duel.generator.parameters())
+    # The last bias adds the same to both scores: its gradients cancel.
+    assert all(parameter.grad.any() for parameter in list(duel.discriminator.parameters())[:-1])
+    duel.terms(make_match(duel, "generator"))["adversarial"].backward()
+    assert all(parameter.grad.any() for parameter in duel.generator.parameters())
+
+
+@pytest.mark.parametrize("which", ["real", "fake"])
+def test_only_where_they_are_wanted_samples_ask_for_gradients(which: str) -> None:
+    plain = make_duel()
+    match = make_match(plain)
+    plain.terms(match)
+    assert not match.real.requires_grad
+    assert not match.fake.requires_grad
+
+    duel = make_duel(lambda duel: Slope(duel, which))
+    given = torch.ones(3, 1, 2, 2)
+    match = make_match(duel)
+    match._given_real = given
+    duel.terms(match)
+    samples = {"real": match.real, "fake": match.fake}
+    assert samples[which].requires_grad
+    assert samples[which].is_leaf
+    assert not samples["fake" if which == "real" else "real"].requires_grad
+    assert not given.requires_grad
+
+    lazy = make_duel(lambda duel: Slope(duel, which, every=2))
+    match = make_match(lazy, index=1)
+    lazy.terms(match)
+    assert not match.real.requires_grad
+    assert not match.fake.requires_grad
+
+
+@pytest.mark.parametrize("which", ["real", "fake"])
+def test_input_gradients_share_the_forward_pass(which: str) -> None:
+    duel = make_duel(lambda duel: Slope(duel, which), lambda duel: Slope(duel, which))
+    match = make_match(duel)
+    terms = duel.terms(match)
+    assert duel.discriminator.asked == [3, 3]
+    samples = (match.real if which == "real" else match.fake).detach().clone().requires_grad_(True)
+    (by_hand,) = torch.autograd.grad(duel.discriminator.layers(samples).sum(), samples, create_graph=True)
+    assert torch.equal(match.gradients(which), by_hand)
+    assert match.gradients(which).shape == samples.shape
+    terms["penalty/slope"].backward()
+    expected = torch.autograd.grad(by_hand.flatten(1).square().sum(1).mean(), duel.discriminator.layers[1].weight)
+    assert torch.allclose(duel.discriminator.layers[1].weight.grad, expected[0])
+
+
+def test_patch_scores_are_averaged_in_input_gradients() -> None:
+    class Patches(Critic):
+        def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+            return Critique(samples * 3)
+
+    duel = make_duel(lambda duel: Slope(duel))
+    duel.discriminator = Patches()
+    match = make_match(duel)
+    match.wants.add("real")
+    assert torch.allclose(match.gradients("real"), torch.full((3, 1, 2, 2), 3 / 4))
+
+
+def test_under_lower_precision_input_gradients_are_float32_numbers() -> None:
+    for side, which in (("discriminator", "real"), ("discriminator", "fake"), ("generator", "fake")):
+        duel = make_duel()
+        exact, coarse = make_match(duel, side), make_match(duel, side)
+        for match in (exact, coarse):
+            match.wants.add(which)
+        expected = exact.gradients(which)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert coarse.critique("real").scores.dtype == torch.float32
+            found = coarse.gradients(which)
+            given = coarse.fake if which == "fake" else coarse.real
+        assert found.dtype == torch.float32
+        # The fakes themselves were made in lower precision where the generator made them.
+        assert torch.allclose(found, expected, atol=1e-6 if which == "real" else 2e-2)
+        assert given.requires_grad
+        found.square().sum().backward()
+        assert (duel.generator.weight.grad is not None) == (side == "generator")
+        assert duel.discriminator.layers[1].weight.grad.any()
+
+
+# -- terms -------------------------------------------------------------------------------------------------------------
+
+
+def test_lazy_terms_are_rescaled_and_scheduled() -> None:
+    duel = make_duel(
+        lambda duel: Constant(duel, weight=2.0, every=4),
+        lambda duel: Constant(duel, weight=3.0, every=2, rescale=False),
+        lambda duel: Constant(duel, ("generator",), weight=Scheduled(0.0, to=10.0, over=("iterations", 10))),
+        lambda duel: Constant(duel, weight=7.0, own_step=True),
+    )
+    found = [
+        {name: value.item() for name, value in duel.terms(make_match(duel, side, index)).items() if "/" in name}
+        for side in ("discriminator", "generator")
+        for index in range(5)
+    ]
+    both = {"penalty/constant": 8.0, "penalty/constant-2": 3.0}
+    assert found[:5] == [both, {}, {"penalty/constant-2": 3.0}, {}, both]
+    assert found[5:] == [{"penalty/constant-3": float(index)} for index in range(5)]
+    alone = duel.penalty(duel.regularizers[3], make_match(duel))
+    assert {name: value.item() for name, value in alone.items()} == {"penalty/constant-4": 7.0}
+
+
+def test_a_regularizer_may_give_several_terms_or_none() -> None:
+    class Several(Regularizer):
+        joins = frozenset({"generator", "discriminator"})
+
+        def penalty(self, match: Match) -> dict[str, Tensor] | None:
+            return {"mean": torch.tensor(1.0), "spread": torch.tensor(2.0)} if match.side == "generator" else None
+
+    duel = make_duel(lambda duel: Several(duel, weight=0.5))
+    duel.regularizers[0].component_name = "moments"
+    terms = duel.terms(make_match(duel, "generator"), adversarial=False)
+    assert {name: value.item() for name, value in terms.items()} == {"penalty/mean": 0.5, "penalty/spread": 1.0}
+    assert duel.terms(make_match(duel), adversarial=False) == {}
+    assert duel.discriminator.asked == []
+
+
+def test_scores_are_logged_on_the_discriminators_side() -> None:
+    duel = make_duel()
+    match = make_match(duel)
+    duel.terms(match)
+    assert match.step.logged["scores/real"].item() == match.critique("real").scores.mean().item()
+    assert match.step.logged["scores/fake"].item() == match.critique("fake").scores.mean().item()
+    other = make_match(duel, "generator")
+    duel.terms(other)
+    assert other.step.logged == {}
+
+
+# -- updates -----------------------------------------------------------------------------------------------------------
+
+
+def update_names(duel: Duel, **options: Any) -> list[Update]:
+    return duel.updates(lambda side, step: make_match(duel, side, step.index), **options)
+
+
+def test_where_steps_of_their_own_stand() -> None:
+    def own(joins: str, place: str, name: str, every: int = 1) -> Any:
+        def build(duel: Duel) -> Constant:
+            made = Constant(duel, (joins,), own_step=True, place=place, every=every)
+            made.component_name = name
+            return made
+
+        return build
+
+    duel = make_duel(
+        own("generator", "after", "g-after"),
+        own("generator", "first", "g-first"),
+        own("discriminator", "after", "d-after", every=16),
+        own("discriminator", "before", "d-before"),
+        own("generator", "before", "g-before"),
+        own("discriminator", "first", "d-first"),
+        own("discriminator", "after", "d-after"),
+    )
+    updates = update_names(duel, steps=Scheduled(5), batch="fresh")
+    assert [update.name for update in updates] == [
+        "discriminator.d-first",
+        "generator.g-first",
+        "discriminator.d-before",
+        "discriminator",
+        "discriminator.d-after",
+        "discriminator.d-after-2",
+        "generator.g-before",
+        "generator",
+        "generator.g-after",
+    ]
+    by_name = {update.name: update for update in updates}
+    assert by_name["discriminator"].repeat == Scheduled(5)
+    assert by_name["generator"].repeat == 1
+    assert (by_name["discriminator"].batch, by_name["generator"].batch) == ("shared", "fresh")
+    assert by_name["discriminator.d-after"].every == 16
+    for update in updates:
+        side = update.name.partition(".")[0]
+        assert (update.trains, update.optimizer_name) == ([side], side)
+        assert list(update.objective(make_step()))[-1].startswith("penalty/" if "." in update.name else "adversarial")
+
+
+def test_a_duel_of_other_networks() -> None:
+    updates = update_names(
+        make_duel(lambda duel: Constant(duel, own_step=True)), names={"discriminator": "judge_a", "generator": "a_to_b"}
+    )
+    assert [(update.name, update.trains, update.optimizer_name) for update in updates] == [
+        ("judge_a", ["judge_a"], "judge_a"),
+        ("judge_a.constant", ["judge_a"], "judge_a"),
+        ("a_to_b", ["a_to_b"], "a_to_b"),
+    ]
+
+
+def test_constraints_hold_after_every_step_of_their_side() -> None:
+    told: list[str] = []
+
+    class Holds(Constant):
+        def constrain(self, networks: Any) -> None:
+            assert set(networks) == {"generator", "discriminator"}
+            told.append("held")
+
+    duel = make_duel(lambda duel: Holds(duel), lambda duel: Constant(duel, own_step=True))
+    by_name = {update.name: update for update in update_names(duel)}
+    assert by_name["generator"].after is None
+    for name in ("discriminator", "discriminator.constant"):
+        after = by_name[name].after
+        assert after is not None
+        after(make_step())
+    assert told == ["held", "held"]
+    assert all(update.after is None for update in update_names(make_duel()))
+
+
+def test_prepare_sees_both_networks_once() -> None:
+    told: list[Any] = []
+
+    class Prepares(Constant):
+        def prepare(self, networks: Any) -> None:
+            told.append(networks)
+
+    duel = make_duel(lambda duel: Prepares(duel))
+    assert told == [{"generator": duel.generator, "discriminator": duel.discriminator}]
+
+
+# -- augmentation ------------------------------------------------------------------------------------------------------
+
+
+class Adding(Augmentation):
+    """Adds 1, notes the sides, and slips the first fake among the reals."""
+
+    differentiable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides: list[str] = []
+        self.observed: list[Critique] = []
+
+    def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
+        self.sides.append(side)
+        return images + 1
+
+    def observe(self, real: Critique) -> None:
+        self.observed.append(real)
+
+    def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+        return torch.cat([fake[:1], real[1:]])
+
+
+def test_everything_the_discriminator_sees_is_augmented() -> None:
+    augmentation = Adding()
+    duel = make_duel(augmentation=augmentation)
+    match = make_match(duel)
+    duel.terms(match)
+    assert augmentation.sides == ["fake", "real"]
+    assert augmentation.observed == [match.critique("real")]
+    assert torch.equal(match.critique("fake").samples, match.fake + 1)
+    assert torch.equal(match.critique("real").samples, torch.cat([match.fake[:1], match.real[1:]]) + 1)
+
+    other = make_match(duel, "generator")
+    duel.terms(other)
+    assert torch.equal(other.critique("real").samples, other.real + 1)  # nothing is slipped in here
+    assert len(augmentation.observed) == 1
+
+
+def test_a_critique_carries_what_was_judged() -> None:
+    duel = make_duel()
+    condition = torch.eye(3)
+    match = make_match(duel)
+    match.condition_real = condition
+    assert match.critique("real").samples is match.real
+    assert match.critique("real").condition is condition
+    assert match.critique("fake").condition is None
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def test_an_augmentation_without_gradients() -> None:
+    class Hard(Augmentation):
+        pass
+
+    with pytest.raises(ValueError) as caught:
+        make_duel(augmentation=Hard())
+    assert str(caught.value) == (
+        "Hard is not differentiable and cannot stand before a discriminator; use diffaugment or none"
+    )
+
+
+def test_a_head_and_a_loss_that_do_not_meet() -> None:
+    class Directed(Head):
+        gives = frozenset({"direction", "norm"})
+        demands = frozenset({"direction"})
+
+    class Needy(Plain):
+        needs = frozenset({"direction"})
+
+    class Greedy(Plain):
+        needs = frozenset({"direction", "classes", "norm"})
+
+    def judged(head: nn.Module, loss: Loss) -> Duel:
+        critic = Critic()
+        critic.head = head
+        return Duel(critic, loss, None, [], nn.Linear(2, 4))
+
+    assert judged(Directed(), Needy()).loss.needs == {"direction"}
+    for head, loss, message in [
+        (nn.Identity(), Needy(), "Needy needs a head that gives direction"),
+        (Directed(), Greedy(), "Greedy needs a head that gives classes"),
+        (Directed(), Plain(), "Directed trains wrongly under Plain, which does not use direction"),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            judged(head, loss)
+        assert str(caught.value) == message

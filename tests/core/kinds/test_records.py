@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from ganvas import Critique, Generated, Latents
+
+GROUPS = Latents({"noise": 3, "layer0": 2, "layer1": 4}, {"layer0": "uniform"})
+
+
+def test_groups_lie_side_by_side() -> None:
+    assert GROUPS.size == 9
+    assert [GROUPS.slice(name) for name in GROUPS.groups] == [slice(0, 3), slice(3, 5), slice(5, 9)]
+    with pytest.raises(KeyError, match="no group of latents is called 'z'; there are noise, layer0, layer1"):
+        GROUPS.slice("z")
+
+
+def test_split() -> None:
+    flat = torch.arange(18.0).view(2, 9)
+    parts = GROUPS.split(flat)
+    assert {name: part.tolist() for name, part in parts.items()} == {
+        "noise": [[0, 1, 2], [9, 10, 11]],
+        "layer0": [[3, 4], [12, 13]],
+        "layer1": [[5, 6, 7, 8], [14, 15, 16, 17]],
+    }
+    assert torch.equal(torch.cat(list(parts.values()), dim=1), flat)
+    with pytest.raises(RuntimeError):
+        GROUPS.split(torch.zeros(2, 10))
+
+
+def test_moments_and_range_of_each_prior() -> None:
+    number = 20_000
+    drawn = GROUPS.sample(number, torch.Generator().manual_seed(0))
+    assert drawn.shape == (number, 9)
+    parts = GROUPS.split(drawn)
+    for name in ("noise", "layer1"):
+        assert parts[name].mean().abs() < 4 / math.sqrt(parts[name].numel())
+        assert parts[name].std() == pytest.approx(1, abs=0.02)
+        assert parts[name].abs().max() > 3
+    uniform = parts["layer0"]
+    assert uniform.abs().max() <= 1
+    assert uniform.min() < -0.999
+    assert uniform.max() > 0.999
+    assert uniform.mean().abs() < 0.02
+    assert uniform.std() == pytest.approx(1 / math.sqrt(3), abs=0.01)
+    assert torch.corrcoef(drawn.T).fill_diagonal_(0).abs().max() < 0.04
+
+
+def test_a_seed_gives_the_same_draws() -> None:
+    draws = [GROUPS.sample(4, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert Latents({"z": 5}).sample(2, torch.Generator()).shape == (2, 5)
+
+
+def test_truncation_pulls_towards_zero() -> None:
+    latents = torch.tensor([[1.0, -2.0]])
+    assert Latents({"z": 2}).truncate(latents, 0.5).tolist() == [[0.5, -1.0]]
+    assert Latents({"z": 2}).truncate(latents, 1).tolist() == latents.tolist()
+
+
+def test_traverse_moves_one_axis_only() -> None:
+    latent = torch.arange(9.0)[None]
+    moved = GROUPS.traverse(latent, "layer0", 1, [-4, 0, 4])
+    assert moved.shape == (3, 9)
+    assert moved[:, 4].tolist() == [-4, 0, 4]
+    kept = [axis for axis in range(9) if axis != 4]
+    assert torch.equal(moved[:, kept], latent[:, kept].expand(3, -1))
+    assert latent.tolist() == [list(range(9))]
+
+
+def test_what_a_critique_gives_besides_scores() -> None:
+    critique = Critique(torch.zeros(2, 3), direction=torch.ones(2), classes=torch.zeros(2, 5))
+    assert critique.direction.tolist() == [1, 1]
+    assert critique.features is None
+    assert critique.layers == {}
+    assert repr(critique) == "Critique(scores (2, 3), fields ['classes', 'direction'])"
+    with pytest.raises(AttributeError) as caught:
+        _ = critique.norm
+    assert str(caught.value) == "this critique has no 'norm'; its head gives ['classes', 'direction']"
+    with pytest.raises(AttributeError) as caught:
+        _ = Critique(torch.zeros(2)).direction
+    assert str(caught.value) == "this critique has no 'direction'; its head gives scores only"
+    assert copy.copy(critique).direction is critique.direction
+
+
+def test_what_comes_with_samples() -> None:
+    made = Generated(torch.zeros(2, 1, 4, 4), mask=torch.ones(2))
+    assert made.mask.tolist() == [1, 1]
+    with pytest.raises(AttributeError) as caught:
+        _ = made.mean
+    assert str(caught.value) == "these samples carry no 'mean', only ['mask']"
+    with pytest.raises(AttributeError) as caught:
+        _ = Generated(torch.zeros(1)).mask
+    assert str(caught.value) == "these samples carry no 'mask', only samples"
