@@ -112,6 +112,7 @@ class _Stream:
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
         self._augments = dataset.augments
+        self._images = [(name, spec) for name, spec in dataset.fields.items() if len(spec.shape) >= 3]
         self._rng = torch.Generator(device=device)
 
     def next(self) -> dict[str, Tensor]:
@@ -125,7 +126,9 @@ class _Stream:
             batch = next(self.loader)
             if isinstance(batch, MissingData):
                 raise batch
-        batch = _ready(batch, self.dataset, self.device)
+            batch = {name: values.to(self.device, non_blocking=True) for name, values in batch.items()}
+        for name, spec in self._images:
+            batch[name] = to_float(batch[name], spec)
         if self._augments:
             self._rng.manual_seed(self.randomness.number("data", self.source, self.size, self.position) >> 1)
             batch = self.dataset.augment(batch, self._rng)

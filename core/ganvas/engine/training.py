@@ -207,7 +207,10 @@ def train(job: Job) -> Outcome:
                             shared = shared if shared is not None else batches.draw()
                             step.batch = shared
                         randomness.at(update.name, index, repetition)
-                        with _precision(job):
+                        if job.bf16:
+                            with torch.autocast(device.type, torch.bfloat16):
+                                terms = update.objective(step)
+                        else:
                             terms = update.objective(step)
                         if not terms:
                             continue
@@ -332,10 +335,6 @@ def _by_optimizer(updates: Iterable[Update], parameters: Mapping[str, list[nn.Pa
         into = found.setdefault(update.optimizer_name, {})
         into.update({id(parameter): parameter for parameter in parameters[update.name]})
     return {name: list(ps.values()) for name, ps in found.items()}
-
-
-def _precision(job: Job) -> Any:
-    return torch.autocast(job.device.type, torch.bfloat16) if job.bf16 else nullcontext()
 
 
 def _sum(terms: Mapping[str, Tensor]) -> Tensor:

@@ -103,9 +103,10 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
         networks = algorithm.networks()
         problems = list(_needs(builder, algorithm, data, stage))
         try:
-            updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
+            groups = algorithm.updates()
+            updates = [u for group in groups for u in (group if isinstance(group, tuple) else (group,))]
             named = optimizer_names(stage, [update.optimizer_name for update in updates])
-            check_updates(networks, updates, named)
+            check_updates(networks, groups, named)
         except ValueError as error:
             problems.append(Problem(place, path, str(error)))
         ema = stage.settings.options.get("ema")

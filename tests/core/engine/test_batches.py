@@ -100,8 +100,7 @@ def test_workers_give_the_bits_that_memory_gives(mirrored: type) -> None:
 def test_what_a_worker_cannot_read_is_one_line(numbered: type) -> None:
     fed = batches(numbered(10, resident=False, unreadable=7), 5)
     with pytest.raises(MissingData) as caught:
-        for _ in range(2):
-            fed.draw()
+        indices(fed, 2)
     fed.close()
     assert str(caught.value) == "picture-7.png cannot be read; remove it or fetch it again"
 
@@ -165,7 +164,7 @@ def test_drawing_leaves_the_dataset_as_it_is() -> None:
 
 
 def test_an_empty_dataset_is_told(numbered: type) -> None:
-    with pytest.raises(MissingData, match="^the dataset is empty$"):
+    with pytest.raises(MissingData, match=r"^the dataset is empty$"):
         batches(numbered(0), 4)
-    with pytest.raises(MissingData, match="^the dataset 'b' is empty$"):
+    with pytest.raises(MissingData, match=r"^the dataset 'b' is empty$"):
         batches(Sources({"a": numbered(3), "b": numbered(0)}), 4)

@@ -140,7 +140,7 @@ def test_one_wrong_bit_anywhere_is_noticed(tmp_path: Path) -> None:
     good = path.read_bytes()
     for place in range(len(good)):
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(BrokenState, match="is damaged|was not written by this version"):
+        with pytest.raises(BrokenState, match=r"is damaged|was not written by this version"):
             states.load(path)
     path.write_bytes(good)
     assert states.load(path)["index"] == 12
