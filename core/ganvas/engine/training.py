@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.batches import Batches
-from ganvas.engine.errors import BrokenState, NonFinite, ResourceError, Stopped
+from ganvas.engine.checkpoints import Checkpoints
+from ganvas.engine.errors import BrokenState, Stopped
 from ganvas.engine.randomness import Randomness
+from ganvas.engine.scalars import Clock, Log
+from ganvas.engine.signals import Signals
 from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
 from ganvas.kinds.data import Data
 from ganvas.kinds.optimizer import Optimizer
@@ -112,11 +112,12 @@ def train(job: Job) -> Outcome:
     average = None
     if job.average is not None:
         average = Average({name: networks[name] for name in job.average[1]}, job.average[0], job.batch_size)
-    log = _Log()
+    checkpoints = Checkpoints(job.folder, job.keep)
+    log = Log(job.name, device)
     reads_length = [False]
 
     # Where an earlier process stopped, if one did.
-    state, path = _newest(job)
+    state, path = checkpoints.newest(job.warn)
     start = 0
     if state is not None:
         assert path is not None
@@ -139,7 +140,7 @@ def train(job: Job) -> Outcome:
         parameter.requires_grad_(False)
     trainable: list[nn.Parameter] = []
     seen: set[str] = set() if start == 0 else {update.name for update in updates}
-    last_saved, clock = time.monotonic(), _Clock(start * job.batch_size)
+    last_saved, clock = time.monotonic(), Clock(start * job.batch_size)
     if state is None and job.pictures_every is not None:
         _pictures(job, average, batches, 0)
 
@@ -147,7 +148,7 @@ def train(job: Job) -> Outcome:
         reads_length[0] = True
 
     def save(index: int) -> Path:
-        log.check(job, _last(job))
+        log.check(checkpoints.last())
         tree = {
             "stage": job.name,
             "index": index,
@@ -158,9 +159,9 @@ def train(job: Job) -> Outcome:
             "log": log.state(),
             "length_read": reads_length[0],
         }
-        return _save(job, index, tree)
+        return checkpoints.save(index, tree)
 
-    with _Signals() as signals:
+    with Signals() as signals:
         for index in range(start, job.steps):
             logging = (index + 1) % job.log_every == 0 or index + 1 == job.steps
             step = Step(
@@ -258,7 +259,7 @@ def train(job: Job) -> Outcome:
             job.progress.index = done
             images = done * job.batch_size
             if logging:
-                scalars = log.flush(job, _last(job))
+                scalars = log.flush(checkpoints.last())
                 scalars |= {
                     f"grad/learning-rate.{name}": optimizer.param_groups[0]["lr"]
                     for name, optimizer in optimizers.items()
@@ -399,129 +400,3 @@ class evaluating:
     def __exit__(self, *exception: object) -> None:
         for inner, mode in self.modes:
             inner.training = mode
-
-
-class _Log:
-    """Scalars between two log points, kept as tensors so that nothing waits for the device; read as their means."""
-
-    def __init__(self) -> None:
-        self.pending: list[tuple[str, int, Tensor]] = []  # the index is -1 for what may be infinite
-        self.known: dict[str, list[float]] = {}
-        self.tags: dict[tuple[str, str], str] = {}
-
-    def terms(self, index: int, update: str, terms: Mapping[str, Tensor]) -> None:
-        for name, value in terms.items():
-            tag = self.tags.get((update, name))
-            if tag is None:
-                tag = self.tags[update, name] = name if "/" in name else f"loss/{update}.{name}"
-            self.pending.append((tag, index, value.detach()))
-
-    def add(self, tag: str, value: Tensor) -> None:
-        self.pending.append((tag, -1, value))
-
-    def check(self, job: Job, last: str) -> None:
-        """Reads what is pending, all at once. Raises ``NonFinite`` for a term that is no number."""
-        if not self.pending:
-            return
-        tensors = [value for _, _, value in self.pending]
-        if any(value.dtype is not torch.float32 or value.device != job.device for value in tensors):
-            tensors = [value.to(job.device, torch.float32) for value in tensors]
-        values = torch.stack(tensors).tolist()
-        for (tag, index, _), value in zip(self.pending, values):
-            if not math.isfinite(value) and index >= 0:
-                raise NonFinite(
-                    f"{job.name}: the term {tag!r} became {value} in iteration {index + 1}; {last}. "
-                    "A smaller learning rate, clip_gradients or a regularizer may help"
-                )
-            self.known.setdefault(tag, []).append(value)
-        self.pending.clear()
-
-    def flush(self, job: Job, last: str) -> dict[str, float]:
-        self.check(job, last)
-        means = {tag: sum(values) / len(values) for tag, values in self.known.items()}
-        self.known.clear()
-        return means
-
-    def state(self) -> dict[str, Any]:
-        return {"known": self.known}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        self.known = {tag: list(values) for tag, values in state["known"].items()}
-
-
-class _Clock:
-    """Images per second since the last reading."""
-
-    def __init__(self, images: int) -> None:
-        self.reset(images)
-
-    def reset(self, images: int) -> None:
-        self.images, self.time = images, time.perf_counter()
-
-    def rate(self, images: int) -> float:
-        rate = (images - self.images) / max(1e-9, time.perf_counter() - self.time)
-        self.reset(images)
-        return rate
-
-
-class _Signals:
-    """Notes SIGTERM, SIGUSR1 and SIGINT; the loop ends after its iteration. A second SIGINT ends at once."""
-
-    NOTED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-    def __init__(self) -> None:
-        self.received = 0
-
-    def __enter__(self) -> _Signals:
-        self.old: dict[signal.Signals, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self.old = {number: signal.signal(number, self._note) for number in self.NOTED}
-        return self
-
-    def _note(self, number: int, frame: Any) -> None:
-        if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.old.items():
-            signal.signal(number, handler)
-
-
-# -- checkpoints -------------------------------------------------------------------------------------------------------
-
-
-def _checkpoints(job: Job) -> list[Path]:
-    return sorted(job.folder.glob("[0-9]*.safetensors"))
-
-
-def _last(job: Job) -> str:
-    saved = _checkpoints(job)
-    return f"the last good state is {saved[-1]}" if saved else "no state was saved yet"
-
-
-def _newest(job: Job) -> tuple[Any, Path | None]:
-    """The newest checkpoint that can be read; a damaged one is named in a warning and the one before is used."""
-    found = _checkpoints(job)
-    for path in reversed(found):
-        try:
-            return states.load(path), path
-        except BrokenState as error:
-            job.warn(f"{error}; going back to the checkpoint before")
-    if found:
-        job.warn("no checkpoint can be read: training starts from the beginning")
-    return None, None
-
-
-def _save(job: Job, index: int, tree: dict[str, Any]) -> Path:
-    path = job.folder / f"{index:09d}.safetensors"
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{job.folder} cannot be written: {error.strerror}") from error
-    states.save(path, tree)
-    for old in _checkpoints(job)[: -job.keep]:
-        old.unlink(missing_ok=True)
-    for part in job.folder.glob(".*.part"):  # left by a process that was killed while it wrote
-        part.unlink(missing_ok=True)
-    return path

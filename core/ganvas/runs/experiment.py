@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import math
@@ -32,6 +31,7 @@ from ganvas.registry.hooks import StageRecord
 from ganvas.runs import keys
 from ganvas.runs.checking import check_experiment
 from ganvas.runs.folders import MODEL, StageFolder, environment, find_finished, find_shorter, newest_sibling, to_yaml
+from ganvas.runs.lifecycle import Hooks
 from ganvas.runs.loading import model_tree, open_stage, product_of, start_from
 from ganvas.runs.lock import Lock
 from ganvas.spec.build import Builder, derived_seed, fork_random
@@ -321,7 +321,7 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
 
     # Trackers are plugins of a host of their own: the lifecycle hooks reach them and every other plugin.
     record = StageRecord(experiment.name, stage.name, folder.path, spec_text, _flat(stage.plain()))
-    hooks = _Hooks(session, builder, record)
+    hooks = Hooks(experiment, builder, reporter.warn)
     evaluate = settings.get("evaluate")
     live = TrainedStage(stage.name, algorithm, data, device, stage.seed)
     progress = Progress()
@@ -475,45 +475,6 @@ def _deterministic(experiment: Experiment, device: torch.device):
         yield
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-class _Hooks:
-    """Calls the lifecycle hooks. A plugin that fails in one is warned of once; the training goes on."""
-
-    def __init__(self, session: _Session, builder: Builder, record: StageRecord) -> None:
-        self.manager = session.experiment.host.manager
-        self.reporter = session.reporter
-        self.trackers = self._trackers(session, builder)
-        self.failed: set[str] = set()
-
-    def _trackers(self, session: _Session, builder: Builder) -> list[Any]:
-        experiment = session.experiment
-        chosen = [builder.build(component) for component in experiment.settings.options["trackers"]]
-        if "jsonl" in experiment.host.names("tracker") and all(t.component_name != "jsonl" for t in chosen):
-            always = experiment.host.resolve(experiment.host.find("tracker", "jsonl"))()
-            always.component_name = "jsonl"
-            chosen.append(always)
-        return chosen
-
-    def __call__(self, name: str, **values: Any) -> None:
-        listeners = [(t.component_name, getattr(t, name, None)) for t in self.trackers]
-        listeners += [(self.manager.get_name(p) or "?", getattr(p, name, None)) for p in self.manager.get_plugins()]
-        for owner, listener in listeners:
-            if listener is None or owner in self.failed:
-                continue
-            try:
-                listener(**values)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise ResourceError(f"the disk is full: {owner} could not write its log") from error
-                self._disable(owner, name, error)
-            except Exception as error:
-                self._disable(owner, name, error)
-
-    def _disable(self, owner: str, hook: str, error: Exception) -> None:
-        self.failed.add(owner)
-        log.debug("the plugin %s failed", owner, exc_info=True)
-        self.reporter.warn(f"{owner} failed in {hook} ({type(error).__name__}: {error}); going on without it")
 
 
 def _label(experiment: Experiment, stage: StageSpec) -> str:

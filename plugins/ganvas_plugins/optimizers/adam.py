@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,6 +19,8 @@ class Adam(Optimizer):
     the bias of the start. ``weight_decay`` adds L2 to the gradient (AdamW does not).
     Source: Kingma & Ba, "Adam: A Method for Stochastic Optimization", 2015, Algorithm 1.
     """
+
+    algorithm: ClassVar[Callable[..., torch.optim.Optimizer]] = torch.optim.Adam
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class Adam(Optimizer):
         self.weight_decay = weight_decay
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
+        return self.algorithm(
             parameters,
             lr=self.lr.value,
             betas=(self.betas[0].value, self.betas[1].value),
