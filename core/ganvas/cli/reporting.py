@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
 
 from ganvas.engine.training import Progress
 from ganvas.runs.experiment import Reporter, StageResult
@@ -44,16 +44,17 @@ class ConsoleReporter(Reporter):
 
     @contextmanager
     def _bars(self, name: str, progress: Progress) -> Iterator[None]:
+        whole = Column(no_wrap=True)  # on a narrow terminal the losses are cut, not the numbers before them
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[scalars]}"),
+            TextColumn("{task.description}", table_column=whole),
+            BarColumn(bar_width=12, table_column=whole),
+            MofNCompleteColumn(table_column=whole),
+            TimeElapsedColumn(table_column=whole),
+            TextColumn("left", table_column=whole),
+            TimeRemainingColumn(table_column=whole),
+            TextColumn("{task.fields[scalars]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        with Bars(*columns, console=self.console) as bars:
+        with Bars(*columns, console=self.console, expand=True) as bars:
             task = bars.add_task(name, total=None, scalars="")
 
             def show() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -322,46 +322,72 @@ def test_an_unwritable_runs_folder_is_one_clear_line(gan: Path, tmp_path: Path) 
         train(gan, file / "runs")
 
 
-def train_in_process(spec: str, runs: str, answer: object) -> None:
+HOLDING = """
+import pathlib, time
+from ganvas import Loss
+
+class Holding(Loss):
+    def discriminator(self, real, fake):
+        here = pathlib.Path(__file__).parent
+        if not (here / "go").exists() and not (here / "killed").exists():
+            (here / "reached").touch()
+            while not (here / "go").exists():
+                time.sleep(0.05)
+        return (fake.scores - real.scores).mean()
+    def generator(self, fake, real):
+        return -fake.scores.mean()
+"""
+
+
+def train_in_process(spec: str, runs: str, said: str) -> None:
     torch.set_num_threads(1)
-    results, lines = train(Path(spec), Path(runs))
-    answer.put((trained(results), lines))  # type: ignore[attr-defined]
+    listener = Listener()
+
+    def say(message: str) -> None:
+        with open(said, "a") as file:
+            file.write(message + "\n")
+
+    listener.say = say  # type: ignore[method-assign]
+    results = train_experiment(read(Path(spec)), Path(runs), torch.device("cpu"), listener, ())
+    say(f"trained: {trained(results)}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_processes_train_a_stage_once(tmp_path: Path, killed: bool) -> None:
-    sys.path.insert(0, str(Path(__file__).parent))
+    (tmp_path / "holding.py").write_text(HOLDING)
+    (tmp_path / "registry.yaml").write_text("components: {loss: {holding: ./holding.py:Holding}}\n")
     spec = tmp_path / "alone.yaml"
-    spec.write_text(GAN.replace("steps: 4", "steps: 4000\n    checkpoint: {every: 50}"))
+    spec.write_text(GAN.replace("steps: 4", "loss: holding\n    steps: 4"))
     processes = multiprocessing.get_context("spawn")
-    answers = [processes.Queue(), processes.Queue()]
-    children = [
-        processes.Process(target=train_in_process, args=(str(spec), str(tmp_path / "runs"), a)) for a in answers
-    ]
-    children[0].start()
-    folder = _wait_for(tmp_path / "runs", "*/*/*/checkpoints/*.safetensors").parents[1]
-    children[1].start()
+    first, second = (
+        processes.Process(target=train_in_process, args=(str(spec), str(tmp_path / "runs"), str(tmp_path / name)))
+        for name in ("first", "second")
+    )
+    first.start()
+    wait_until(lambda: (tmp_path / "reached").exists())
+    second.start()
+    wait_until(lambda: "is being written by process" in said(tmp_path / "second"))
     if killed:
-        children[1].join(9)
-        children[0].kill()
-        outcome, lines = answers[1].get(timeout=120)
-        assert outcome == ["gan"]
-        assert any("going on at iteration" in line for line in lines) or (folder / "model.safetensors").exists()
+        (tmp_path / "killed").touch()
+        first.kill()
     else:
-        outcomes = [answer.get(timeout=180) for answer in answers]
-        assert sorted(outcome for outcome, _ in outcomes) == [[], ["gan"]]
-        assert any("is being written by process" in line for line in outcomes[1][1])
-    for child in children:
-        child.join(60)
+        (tmp_path / "go").touch()
+        first.join(120)
+        assert "trained: ['gan']" in said(tmp_path / "first")
+    second.join(120)
+    assert second.exitcode == 0
+    assert f"trained: {['gan'] if killed else []}" in said(tmp_path / "second")
     assert len(list(tmp_path.glob("runs/alone/gan/*/model.safetensors"))) == 1
 
 
-def _wait_for(folder: Path, pattern: str) -> Path:
-    import time
+def said(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
-    for _ in range(600):
-        if found := list(folder.glob(pattern)):
-            return found[0]
+
+def wait_until(there: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if there():
+            return
         time.sleep(0.1)
-    raise AssertionError(f"{pattern} never came")
+    raise AssertionError("it never came")
