@@ -78,7 +78,7 @@ def stage_of(condition, choose=obey):
         device=torch.device("cpu"),
         seed=3,
         sample=sample,
-        algorithm=SimpleNamespace(condition=condition),
+        algorithm=SimpleNamespace(condition=condition, sample=sample),
         asked=asked,
     )
     return stage
