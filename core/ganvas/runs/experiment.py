@@ -405,13 +405,13 @@ def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str
 
 
 def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
-    """What components compute from the data before training, each from a random stream of its own."""
+    """What components compute from the data before they are used, each from a random stream of its own."""
     for component, made in list(builder.built):
         prepare = getattr(made, "prepare", None)
         if prepare is None or component.kind == "regularizer":
             continue
         seed_here = derived_seed(seed, "prepare", *component.path.split(".")[2:])
-        with fork_random(seed_here), torch.no_grad():
+        with fork_random(seed_here):
             prepare(data, torch.Generator(device=device).manual_seed(seed_here))
 
 
@@ -432,20 +432,11 @@ def _measure(
     for _, made in builder.built:
         if isinstance(made, torch.nn.Module):
             made.to(session.device)
-    with torch.enable_grad():
-        _prepare_metrics(builder, data, stage.seed, session.device)
+    _prepare(builder, data, stage.seed, session.device)
     found, failures = measure(live, metrics, average, averaged=averaged)
     for line in failures:
         session.reporter.warn(f"{stage.name}: {line}")
     return found
-
-
-def _prepare_metrics(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
-    for _, made in list(builder.built):
-        prepare = getattr(made, "prepare", None)
-        if prepare is not None:
-            with fork_random(seed):
-                prepare(data, torch.Generator(device=device).manual_seed(seed))
 
 
 def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dict[str, Any]:
