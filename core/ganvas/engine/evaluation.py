@@ -16,6 +16,7 @@ from ganvas.engine.training import evaluating
 from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data, MissingData
 from ganvas.kinds.evaluation import Measurement, Metric
+from ganvas.spec.build import fork_random
 
 __all__ = ["TrainedStage", "measure"]
 
@@ -67,9 +68,11 @@ class TrainedStage:
         if draw is None:
             raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) draws no samples")
         rows = None if condition is None else self._rows(number, condition)
-        rng = Randomness(self.seed if seed is None else seed, self.device).at("sample")
+        randomness = Randomness(self.seed if seed is None else seed, self.device)
         images = []
-        with torch.no_grad(), evaluating(self.algorithm):
+        # A notebook's own random numbers go on as if nothing had been drawn here.
+        with fork_random(0), torch.no_grad(), evaluating(self.algorithm):
+            rng = randomness.at("sample")
             for start in range(0, number, BATCH):
                 count = min(BATCH, number - start)
                 images.append(draw(count, None if rows is None else rows[start : start + count], rng=rng))
