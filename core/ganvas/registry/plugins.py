@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -26,7 +26,7 @@ import pluggy
 from ganvas.kinds import KINDS
 from ganvas.registry import hooks
 from ganvas.registry.catalogue import find_catalogue, read_catalogue
-from ganvas.registry.documents import Mistakes, did_you_mean
+from ganvas.registry.documents import did_you_mean
 
 __all__ = ["BrokenComponent", "Entry", "Host", "PluginRecord", "register", "unregister"]
 
@@ -305,14 +305,3 @@ def import_target(home: str) -> ModuleType:
             raise
         _files[key] = module
     return _files[key]
-
-
-def broken_catalogue(near: Path) -> Iterable[str]:
-    """Why the nearest ``registry.yaml`` cannot be used, if so."""
-    try:
-        file = find_catalogue(near)
-        if file is not None:
-            read_catalogue(file)
-    except Mistakes as mistakes:
-        return [str(problem) for problem in mistakes.problems]
-    return []
