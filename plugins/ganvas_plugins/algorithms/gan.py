@@ -87,7 +87,7 @@ class Gan(Algorithm):
         return frozenset({"images"}) | self.condition.needs
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"generator": self.duel.generator, "discriminator": self.duel.discriminator}
+        return self.duel.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
         return self.duel.updates(self.match, steps=self.discriminator_steps)

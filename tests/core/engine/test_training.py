@@ -333,10 +333,12 @@ def test_whether_the_length_was_read(make_job: Any) -> None:
             {"average": (Scheduled(1.0, to=0.0), ["a"])},
         ]
     ):
+        parts["a"] = Number()
         job = make_job(parts, lambda algorithm: [Update("one", ["a"], plain)], **options)
         job.folder = job.folder / str(number)
         assert train(job).length_read
         assert states.load(job.folder / "000000001.safetensors")["length_read"]
+    parts["a"] = Number()
     reads = lambda step: {"loss": parts["a"].value * step.progress}  # noqa: E731
     job = make_job(parts, lambda algorithm: [Update("one", ["a"], reads)])
     job.folder = job.folder / "last"

@@ -72,9 +72,11 @@ def make_step(index: int = 0) -> Step:
     )
 
 
-def make_duel(*regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None) -> Duel:
+def make_duel(
+    *regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None, names: Any = None
+) -> Duel:
     torch.manual_seed(0)
-    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4))
+    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4), names)
 
 
 def make_match(duel: Duel, side: Any = "discriminator", index: int = 0) -> Match:
@@ -312,7 +314,7 @@ def test_where_steps_of_their_own_stand() -> None:
 
 def test_a_duel_of_other_networks() -> None:
     updates = update_names(
-        make_duel(lambda duel: Constant(duel, own_step=True)), names={"discriminator": "judge_a", "generator": "a_to_b"}
+        make_duel(lambda duel: Constant(duel, own_step=True), names={"discriminator": "judge_a", "generator": "a_to_b"})
     )
     assert [(update.name, update.trains, update.optimizer_name) for update in updates] == [
         ("judge_a", ["judge_a"], "judge_a"),
