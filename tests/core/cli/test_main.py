@@ -101,6 +101,25 @@ def test_check_says_what_is_wrong_and_what_is_there(here: Path, monkeypatch, cap
     assert capsys.readouterr().err == "nothing.yaml: there is no such file\n"
 
 
+def test_check_counts_what_a_loss_owns(here: Path, monkeypatch, capsys) -> None:
+    (here / "felt.py").write_text(
+        "from torch import nn\nfrom ganvas import Loss\nclass Felt(Loss):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.critic = nn.Linear(64, 20)\n"
+        "    def discriminator(self, real, fake): return self.critic(fake.samples.flatten(1)).mean()\n"
+        "    def generator(self, fake, real): return -self.critic(fake.samples.flatten(1)).mean()\n"
+    )
+    (here / "registry.yaml").write_text("components: {loss: {felt: ./felt.py:Felt}}\n")
+    settings = ["--set", "stages.gan.loss=felt", "--set", "stages.gan.optimizers={generator: adam, discriminator: sgd}"]
+    averaged = "stages.gan.ema={half_life: 100, networks: [LOSS]}"
+    assert ganvas(monkeypatch, "check", "small.yaml", *settings, "--set", averaged.replace("LOSS", "loss")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["generator", "discriminator", "loss"]
+    assert lines[2] == "gan              loss                        1,300 parameters"
+    assert ganvas(monkeypatch, "check", "small.yaml", *settings, "--set", averaged.replace("LOSS", "lost")) == 2
+    said = "stages.gan.ema.networks: there is no network 'lost' to average; did you mean 'loss'?\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 def test_exit_statuses(here: Path, monkeypatch, capsys) -> None:
     settings = ["--set", "stages.gan.loss=least-squares", "--set", "stages.gan.optimizers={use: sgd, lr: 1e30}"]
     assert ganvas(monkeypatch, "train", "small.yaml", *settings) == 3
