@@ -74,7 +74,7 @@ class TrainedStage:
             sampler.check(self.algorithm)
         elif not hasattr(self.algorithm, "sample"):
             raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) draws no samples")
-        draw: Any = (sampler or self.algorithm).sample
+        draw: Any = self.algorithm.sample if sampler is None else sampler.sample
         rows = None if condition is None else self._rows(number, condition)
         randomness = Randomness(self.seed if seed is None else seed, self.device)
         images = []

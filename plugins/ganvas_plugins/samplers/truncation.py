@@ -23,7 +23,7 @@ class Truncation(Sampler):
     both methods the same. Nothing is drawn twice: z moves to the same quantile of what is kept,
     z' = √2 erf⁻¹(ψ erf(z / √2)), so the images of one seed correspond at all strengths.
 
-    Sources: Marchesi, "Megapixel Size Image Creation using Generative Adversarial Networks", 2017; Brock et al., "Large
+    Source: Marchesi, "Megapixel Size Image Creation using Generative Adversarial Networks", 2017; Brock et al., "Large
     Scale GAN Training for High Fidelity Natural Image Synthesis", 2019, section 3.1 (resample); Karras et al., "A
     Style-Based Generator Architecture for Generative Adversarial Networks", 2019, appendix B (pull, of intermediate
     latents).
