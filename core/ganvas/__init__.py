@@ -15,7 +15,7 @@ _HOMES = {
     "ganvas.kinds.algorithm": ("Algorithm", "Preview", "Step", "Update"),
     "ganvas.kinds.data": ("Condition", "Data", "DataField", "Dataset", "MissingData", "Segment"),
     "ganvas.kinds.duel": ("Duel", "Match"),
-    "ganvas.kinds.evaluation": ("Measurement", "Metric", "Stage", "Tracker"),
+    "ganvas.kinds.evaluation": ("Measurement", "Metric", "Sampler", "Stage", "Tracker"),
     "ganvas.kinds.networks": (
         "Backbone",
         "Classifier",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
     from ganvas.kinds.data import Condition, Data, DataField, Dataset, MissingData, Segment
     from ganvas.kinds.duel import Duel, Match
-    from ganvas.kinds.evaluation import Measurement, Metric, Stage, Tracker
+    from ganvas.kinds.evaluation import Measurement, Metric, Sampler, Stage, Tracker
     from ganvas.kinds.networks import (
         Backbone,
         Classifier,

@@ -155,6 +155,9 @@ def sample(
     number: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
     condition: Annotated[str | None, typer.Option(help="a class's number or name, or a list; drawn otherwise")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="of the draws; the stage's own otherwise")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")] = Path("samples.png"),
     stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
     set_: Set = None,
@@ -163,7 +166,7 @@ def sample(
 ) -> None:
     """Draw images from a trained stage."""
     from ganvas.cli.pictures import write_images
-    from ganvas.runs.finding import find_run
+    from ganvas.runs.finding import find_run, find_sampler
 
     if output.suffix not in (".png", ".npz"):
         raise typer.BadParameter(f"{output} must end in .png or .npz")
@@ -173,8 +176,9 @@ def sample(
         from ganvas.registry.documents import parse
 
         value = parse(condition, "--condition", Path.cwd()).plain
+    drawing = find_sampler(found, name, sampler) if sampler is not None else None
     try:
-        images = found[name].sample(number, condition=value, seed=seed)
+        images = found[name].sample(number, condition=value, seed=seed, sampler=drawing)
     except ValueError as error:  # a condition or a stage that cannot do this
         raise typer.BadParameter(str(error)) from error
     write_images(images, output)

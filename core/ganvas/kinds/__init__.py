@@ -55,6 +55,13 @@ KINDS: dict[str, Kind] = _table(
     Kind("loss", "ganvas.kinds.objectives:Loss", (), "losses", "an adversarial loss"),
     Kind("regularizer", "ganvas.kinds.objectives:Regularizer", ("duel",), "regularizers", "a term or a constraint"),
     Kind("algorithm", "ganvas.kinds.algorithm:Algorithm", ("data",), "algorithms", "a stage's training"),
+    Kind(
+        "sampler",
+        "ganvas.kinds.evaluation:Sampler",
+        ("stage",),
+        "samplers",
+        "a better sampler out of a trained stage",
+    ),
     Kind("metric", "ganvas.kinds.evaluation:Metric", ("data",), "metrics", "numbers about a trained stage"),
     Kind("tracker", "ganvas.kinds.evaluation:Tracker", (), "trackers", "where scalars and images go"),
     Kind("optimizer", "ganvas.kinds.optimizer:Optimizer", (), "optimizers", "torch's optimizers"),

@@ -22,7 +22,7 @@ from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure
 from ganvas.engine.training import Job, Progress, train
-from ganvas.kinds.algorithm import Algorithm, Preview
+from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
 from ganvas.kinds.networks import place
 from ganvas.kinds.options import Scheduled
@@ -441,8 +441,7 @@ def _measure(
 
 def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dict[str, Any]:
     spec = stage.settings.options["optimizers"]
-    updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
-    names = list(dict.fromkeys(update.optimizer_name for update in updates))
+    names = list(dict.fromkeys(update.optimizer_name for update in flat(algorithm.updates())))
     return {name: builder.build(spec if isinstance(spec, Component) else spec[name]) for name in names}
 
 

@@ -230,6 +230,19 @@ def one_hot(size: int) -> data.Segment:
     return data.Segment("one-hot", size)
 
 
+class NoCondition(data.Condition):
+    """Nothing."""
+
+    def __init__(self, data: data.Data) -> None:
+        super().__init__()
+
+    def of(self, batch: Mapping[str, Tensor]) -> None:
+        return None
+
+    def sample(self, number: int, rng: torch.Generator) -> None:
+        return None
+
+
 class Loss(objectives.Loss):
     """The non-saturating loss."""
 
@@ -264,17 +277,17 @@ class Optimizer(optimizer.Optimizer):
 
 
 class Arena(algorithm.Algorithm):
-    """One duel between given parts, conditioned on the labels where a condition is given."""
+    """One duel between given parts."""
 
     gives = {"generator": networks.Generator, "discriminator": networks.Discriminator}
 
-    def __init__(self, given: data.Data, duel: duel.Duel, condition: data.Condition | None = None) -> None:
+    def __init__(self, given: data.Data, duel: duel.Duel, condition: data.Condition) -> None:
         super().__init__(given)
         self.duel = duel
         self.condition = condition
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"generator": self.duel.generator, "discriminator": self.duel.discriminator}
+        return self.duel.networks()
 
     def updates(self) -> list[algorithm.Update | tuple[algorithm.Update, ...]]:
         return [*self.duel.updates(self.match)]
@@ -283,8 +296,7 @@ class Arena(algorithm.Algorithm):
         real = step.batch["images"]
         generator: Any = self.duel.generator
         latents = generator.latents.sample(len(real), step.rng)
-        judged = self.condition.of(step.batch) if self.condition is not None else None
-        asked = self.condition.sample(len(real), step.rng) if self.condition is not None else None
+        judged, asked = self.condition.of(step.batch), self.condition.sample(len(real), step.rng)
         return duel.Match(
             side,
             step,
@@ -304,9 +316,7 @@ class Arena(algorithm.Algorithm):
         generator: Any = self.duel.generator
         rng = rng if rng is not None else torch.Generator(self.data.device)
         latents = generator.latents.sample(number, rng)
-        if condition is None and self.condition is not None:
-            condition = self.condition.sample(number, rng)
-        return self.generate(latents, condition)
+        return self.generate(latents, self.condition.sample(number, rng) if condition is None else condition)
 
 
 class Fit(algorithm.Algorithm):
@@ -336,7 +346,7 @@ def training(
     made: algorithm.Algorithm, steps: int, folder: Path, optimizers: Any = None, batch_size: int = 4, **options: Any
 ) -> algorithm.Algorithm:
     """Trains with the engine to ``steps`` iterations, going on from what the folder holds."""
-    names = {update.optimizer_name for group in made.updates() for update in _flat(group)}
+    names = {update.optimizer_name for update in algorithm.flat(made.updates())}
     device = made.data.device
     networks.place(made, device)
     job = Job(
@@ -355,12 +365,8 @@ def training(
     return made
 
 
-def _flat(group: algorithm.Update | tuple[algorithm.Update, ...]) -> tuple[algorithm.Update, ...]:
-    return group if isinstance(group, tuple) else (group,)
-
-
 def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> Arena:
-    """A duel of doubles, but for the parts that are given."""
+    """A duel of doubles, but for the parts that are given; on the labels, where there is a condition."""
     shape = given.shape
     made = duel.Duel(
         parts.get("discriminator") or Discriminator(shape, condition, head=Head),  # type: ignore[arg-type]
@@ -369,7 +375,7 @@ def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> 
         parts.get("regularizers", ()),
         parts.get("generator") or Generator(shape, condition),
     )
-    return Arena(given, made, Condition(given) if condition is not None else None)
+    return Arena(given, made, NoCondition(given) if condition is None else Condition(given))
 
 
 def stage(given: data.Data, condition: tuple[int, ...] | None) -> TrainedStage:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.engine.training import check_updates
+from ganvas.kinds import algorithm as algorithms
 from ganvas.kinds.algorithm import Preview
 from ganvas.kinds.data import Data
 from ganvas.kinds.evaluation import Measurement
@@ -67,7 +68,7 @@ def its_updates_fit_its_networks(subject: Subject, case: Case) -> None:
     networks, groups = made.networks(), made.updates()
     if not networks or not groups:
         raise Broken(f"there are {len(networks)} networks and {len(groups)} updates")
-    flat = [update for group in groups for update in doubles._flat(group)]
+    flat = algorithms.flat(groups)
     try:
         check_updates(networks, groups, {update.optimizer_name for update in flat})
     except ValueError as error:

@@ -82,8 +82,13 @@ class CycleGan(Algorithm):
             raise ValueError(
                 f"the two domains have {shape[0]} and {other[0]} channels; give both datasets grey or both RGB images"
             )
-        self.to_b = Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None))
-        self.to_a = Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None))
+
+        def duel(way: str, domain: str) -> Duel:
+            names = {"generator": way, "discriminator": f"discriminator_{domain}"}
+            return Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None), names)
+
+        self.to_b = duel("a_to_b", "b")
+        self.to_a = duel("b_to_a", "a")
         self.pool_b = ImagePool(pool, shape)
         self.pool_a = ImagePool(pool, shape)
         self.cycle = Scheduled.of(cycle)
@@ -94,17 +99,14 @@ class CycleGan(Algorithm):
         return frozenset({"a.images", "b.images"})
 
     def networks(self) -> dict[str, nn.Module]:
-        return {
-            "a_to_b": self.to_b.generator,
-            "b_to_a": self.to_a.generator,
-            "discriminator_a": self.to_a.discriminator,
-            "discriminator_b": self.to_b.discriminator,
-        }
+        return self.to_b.networks() | self.to_a.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
+        translators = [*self.to_b.trains("generator"), *self.to_a.trains("generator")]
+        discriminators = [*self.to_a.trains("discriminator"), *self.to_b.trains("discriminator")]
         return [
-            Update("translators", trains=["a_to_b", "b_to_a"], objective=self.translator_terms),
-            Update("discriminators", trains=["discriminator_a", "discriminator_b"], objective=self.discriminator_terms),
+            Update("translators", trains=translators, objective=self.translator_terms),
+            Update("discriminators", trains=discriminators, objective=self.discriminator_terms),
         ]
 
     def translator_terms(self, step: Step) -> Terms:
