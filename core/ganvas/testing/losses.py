@@ -12,7 +12,7 @@ from ganvas.kinds.records import Critique
 from ganvas.registry.plugins import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
-from ganvas.testing.networks import follows_devices, options_stay, resumes, seeded_states
+from ganvas.testing.probes import follows_devices, options_stay, resumes, seeded_states
 from ganvas.testing.suite import FEATURES, Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]

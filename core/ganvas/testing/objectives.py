@@ -15,7 +15,7 @@ from ganvas.registry.documents import Mistakes
 from ganvas.registry.plugins import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
-from ganvas.testing.networks import _seed, options_stay, resumes, seeded_states
+from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states
 from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
@@ -230,7 +230,7 @@ def the_same_seed_gives_the_same(subject: Subject, case: Case) -> None:
     pictures = doubles.images(NUMBER, case.shape).to(case.device)
     results = []
     for _ in range(2):
-        _seed(3)
+        seed_everything(3)
         results.append(made(pictures, "real", torch.Generator(case.device).manual_seed(3)))
     if not torch.equal(*results):
         raise Broken("two calls under one seed differ")

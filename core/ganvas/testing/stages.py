@@ -21,7 +21,7 @@ from ganvas.registry import hooks
 from ganvas.registry.hooks import StageRecord
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
-from ganvas.testing.networks import _seed, options_stay, resumes, seeded_states
+from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states
 from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
@@ -161,7 +161,7 @@ def samples_are_pictures(subject: Subject, case: Case) -> None:
     results = []
     with torch.no_grad():
         for number in (3, 3, 1):
-            _seed(0)
+            seed_everything(0)
             results.append(made.sample(number, None, rng=torch.Generator(case.device).manual_seed(1)))
             if tuple(results[-1].shape) != (number, *case.shape):
                 raise Broken(f"{tuple(results[-1].shape)}; {(number, *case.shape)} was to come")
@@ -196,7 +196,7 @@ def measures_the_same_again(subject: Subject, case: Case) -> None:
     metric, stage = measured(subject, case)
     results = []
     for _ in range(2):
-        _seed(1)
+        seed_everything(1)
         results.append(metric.measure(stage))
     if not results[0]:
         raise Broken("no number at all")
@@ -264,7 +264,7 @@ def sampler_gives_pictures(subject: Subject, case: Case) -> None:
         results = []
         with torch.no_grad():
             for _ in range(2):
-                _seed(0)
+                seed_everything(0)
                 results.append(made.sample(NUMBER, rows, torch.Generator(case.device).manual_seed(1)))
         if tuple(results[0].shape) != (NUMBER, *case.shape):
             raise Broken(f"{tuple(results[0].shape)}; {(NUMBER, *case.shape)} was to come")
