@@ -87,7 +87,10 @@ def test_a_plugin_hears_everything_in_order(ear: Ear, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ear", [RuntimeError("deaf")], indirect=True)
 def test_a_plugin_that_fails_is_warned_of_once(ear: Ear, tmp_path: Path) -> None:
-    assert train(tmp_path) == ["ear failed in ganvas_scalars (RuntimeError: deaf); going on without it"]
+    assert train(tmp_path) == [
+        "ear failed in ganvas_scalars (RuntimeError: deaf); training goes on without it; "
+        "`ganvas plugins` shows the traceback"
+    ]
     assert ear.heard == [("started", "gan", 0), ("images", 0, ["samples"])]
     assert list(tmp_path.glob("runs/*/gan/*/model.safetensors"))
 
