@@ -339,10 +339,8 @@ class Host:
             except (Exception, SystemExit) as error:
                 raise BrokenComponent(_told(error, home)[0]) from error
             if not hasattr(module, attribute):
-                classes = [
-                    name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
-                ]
-                raise BrokenComponent(f"{home} has no attribute {attribute!r}{did_you_mean(attribute, classes)}")
+                own = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
+                raise BrokenComponent(f"{home} has no attribute {attribute!r}{did_you_mean(attribute, own)}")
             found = getattr(module, attribute)
         if mistakes := check_component(found, entry.kind):
             raise BrokenComponent(*mistakes)

@@ -37,7 +37,9 @@ class Hooks:
             trackers.append((always, host.resolve(always)()))
         self.owners: dict[str, PluginRecord] = {}  # registered name -> the plugin that answers for it
         for number, (entry, tracker) in enumerate(trackers):
-            self._register(f"the tracker {entry.name!r} ({number + 1})", tracker, host.record_of(entry))
+            name = f"the tracker {entry.name!r}"
+            name = f"{name} ({number + 1})" if name in self.owners else name
+            self._register(name, tracker, host.record_of(entry))
         for record in host.plugins:
             if record.status != "blocked" and (plugin := host.manager.get_plugin(record.name)) is not None:
                 self._register(record.name, plugin, record)

@@ -42,7 +42,9 @@ def test_an_unknown_kind() -> None:
 
 
 def test_the_same_name_twice_is_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("from ganvas import Augmentation\nclass Mine(Augmentation):\n    forward = None\n")
+    (tmp_path / "mine.py").write_text(
+        "from ganvas import Augmentation\nclass Mine(Augmentation):\n    forward = None\n"
+    )
     (tmp_path / "registry.yaml").write_text("components: {augmentation: {none: ./mine.py:Mine}}")
     found = components("augmentation", near=tmp_path)
     assert list(found) == ["diffaugment", "ganvas/none", "mine/none", "simclr-views"]
