@@ -197,7 +197,7 @@ class Host:
                 raise BrokenComponent(f"{where(plugin)}: {_NO_HOOK}")
             if (hook := found.get("ganvas_components")) is not None:
                 self._declare(record, hook(), where(hook))
-            if not mistakes:
+            if not mistakes and not self.manager.is_registered(plugin):  # a registry.yaml may name what is installed
                 self.manager.register(plugin, record.name)
         except (Exception, SystemExit) as error:
             record.fault("", *_told(error, home))

@@ -614,6 +614,18 @@ def test_an_installed_module_and_a_component_of_it_named_in_a_registry(
     ]
 
 
+def test_a_registry_may_name_what_has_an_entry_point(
+    acme: Path, write: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    write("registry.yaml", "plugins: [acme_gans]")
+    host = Host(tmp_path)
+    assert [(record(host, name).status, record(host, name).error) for name in ("acme", "acme_gans")] == [
+        ("loaded", None),
+        ("loaded", None),
+    ]
+    assert host.find("loss", "slope").plugin == "acme"
+
+
 def test_an_installed_module_registered_from_python(acme: Path, write: Callable[[str, str], Path]) -> None:
     import acme_aside  # pyright: ignore[reportMissingImports]
 
