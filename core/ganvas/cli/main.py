@@ -105,11 +105,11 @@ def list_(
         return
     host = Host(Path.cwd())
     last = None
-    for entry in host.entries(kind):
+    for entry, summary in host.listed(kind):
         if entry.kind != last:
             typer.echo(f"{'' if last is None else chr(10)}{entry.kind}: {KINDS[entry.kind].summary}")
             last = entry.kind
-        typer.echo(f"  {entry.name:<20} {host.summary(entry)}")
+        typer.echo(f"  {host.name_of(entry):<20} {summary}")
 
 
 @app.command()
@@ -122,18 +122,24 @@ def show(name: Annotated[str, typer.Argument(metavar="KIND/NAME", help="such as 
 
 @app.command()
 def plugins(as_json: Json = False) -> None:
-    """Where components come from, and what failed to load."""
+    """Where components come from, and what is broken: every one is imported and checked."""
     from ganvas.registry.plugins import Host
 
     host = Host(Path.cwd())
+    host.examine()
     if as_json:
         typer.echo(json.dumps([record.json() for record in host.plugins], indent=1))
         return
     for record in host.plugins:
         version = f" {record.version}" if record.version else ""
-        typer.echo(f"{record.name}{version}: {record.status}, {len(record.components)} components, {record.origin}")
+        working = len(record.components)
+        number = f"{working} of {record.offered}" if working != record.offered else str(working)
+        word = "component" if number == "1" else "components"
+        typer.echo(f"{record.name}{version}: {record.status}, {number} {word}, {record.origin}")
         if record.error:
-            typer.echo("".join(f"    {line}\n" for line in record.error.rstrip().splitlines()), nl=False)
+            typer.echo("".join(f"    {line}\n" for line in record.error.splitlines()), nl=False)
+    for line in host.clashes():
+        typer.echo(line)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """``cyclegan``: two translators and two discriminators over unpaired images of two domains."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import torch
@@ -58,14 +59,12 @@ class CycleGan(Algorithm):
         data: Data,
         *,
         translator: Annotated[Use[Translator], Field(description="image to image; one is built each way")] = "resnet",
-        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = {  # noqa: B006
-            "use": "patch",
-            "norm": "instance",
-        },
-        loss: Annotated[Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")] = {  # noqa: B006
-            "use": "least-squares",
-            "factor": 1.0,
-        },
+        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = MappingProxyType(
+            {"use": "patch", "norm": "instance"}
+        ),
+        loss: Annotated[
+            Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")
+        ] = MappingProxyType({"use": "least-squares", "factor": 1.0}),
         augmentation: Annotated[Use[Augmentation], Field(description="of all that discriminators see")] = "none",
         cycle: Annotated[Scheduled, Field(ge=0, description="weight of coming back to the start")] = 10.0,
         identity: Annotated[Scheduled, Field(ge=0, description="weight of leaving the target domain unchanged")] = 5.0,

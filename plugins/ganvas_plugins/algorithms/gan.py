@@ -59,7 +59,7 @@ class Gan(Algorithm):
         loss: Annotated[Use[Loss], Field(description="the adversarial loss")] = "non-saturating",
         condition: Annotated[Use[Condition], Field(description="what samples are conditioned on")] = "none",
         augmentation: Annotated[Use[Augmentation], Field(description="of all that the discriminator sees")] = "none",
-        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = [],  # noqa: B006
+        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = (),
         discriminator_steps: Annotated[
             Scheduled, Field(ge=1, multiple_of=1, description="steps of the discriminator per step of the generator")
         ] = 1,
