@@ -415,7 +415,7 @@ _NO_HOOK = (
 def _allowed(name: str) -> bool:
     """Whether ``GANVAS_PLUGINS`` lets a plugin load: unset all, ``off`` none but the bundled, else a comma list."""
     chosen = os.environ.get("GANVAS_PLUGINS")
-    if chosen is None or name == BUNDLED:
+    if chosen is None or name in (BUNDLED, "ganvas.testing"):  # the doubles of the conformance suites
         return True
     return chosen != "off" and name in [word.strip() for word in chosen.split(",")]
 

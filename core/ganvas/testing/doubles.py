@@ -25,6 +25,7 @@ from ganvas.spec.build import fork_random
 __all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "images", "stage", "trained", "training"]
 
 NUMBER = 24  # samples of the double of a data set
+FEATURES = 12  # width of what heads, classifiers and the losses' own networks are given
 
 
 def images(number: int, shape: Sequence[int], seed: int = 0) -> Tensor:
@@ -137,8 +138,8 @@ class Discriminator(networks.Discriminator):
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(shape[0], 6, 3, stride=2, padding=1)
-        self.second = nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.head = head(8, condition)
+        self.second = nn.Conv2d(6, FEATURES, 3, stride=2, padding=1)
+        self.head = head(FEATURES, condition)
         self.conditional = self.head.conditional
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
@@ -154,7 +155,7 @@ class Backbone(networks.Backbone):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.features = 12
+        self.features = FEATURES
         self.layer = nn.Conv2d(shape[0], self.features, 3, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:

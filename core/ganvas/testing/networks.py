@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganvas.kinds.networks import Encoder
 from ganvas.kinds.records import Critique, Generated
 from ganvas.testing import doubles
+from ganvas.testing.doubles import FEATURES
 from ganvas.testing.probes import (
     follows_devices,
     hidden,
@@ -23,7 +24,7 @@ from ganvas.testing.probes import (
     seeded_states,
     tensors_of,
 )
-from ganvas.testing.suite import CLASSES, FEATURES, Broken, Case, Subject, Suite, skip
+from ganvas.testing.suite import CLASSES, Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
 
