@@ -196,12 +196,14 @@ def test_its_tests_pass(target: Path, packages: Mapping[str, Package], tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def settings_of(package: Package) -> list[str]:
-    """The settings of the README's command that trains with the component."""
-    (line,) = re.findall(r"^ganvas train quickstart.*$", (package.folder / "README.md").read_text(), flags=re.M)
-    words = shlex.split(line)[3:]
-    assert words[::2] == ["--set"] * (len(words) // 2)
-    return words[1::2]
+def commands_of(package: Package) -> tuple[list[str], list[list[str]]]:
+    """What the README's `ganvas train` sets, and its other commands with ganvas."""
+    readme = (package.folder / "README.md").read_text()
+    commands = [shlex.split(line)[1:] for line in re.findall(r"^ganvas .*$", readme, flags=re.M)]
+    (training,) = [words for words in commands if words[0] == "train"]
+    assert training[1] == "quickstart"
+    assert training[2::2] == ["--set"] * (len(training[2:]) // 2)
+    return training[3::2], [words for words in commands if words is not training]
 
 
 def apart(first: list[str], second: list[str]) -> bool:
@@ -214,7 +216,7 @@ def apart(first: list[str], second: list[str]) -> bool:
 def test_it_trains_in_the_quickstart_by_name(installed: Path, packages: Mapping[str, Package], run) -> None:
     groups: list[dict[str, list[str]]] = []
     for kind, package in packages.items():
-        settings = settings_of(package)
+        settings, _ = commands_of(package)
         group = next((g for g in groups if all(apart(settings, other) for other in g.values())), None)
         if group is None:
             groups.append(group := {})
@@ -234,9 +236,11 @@ def test_it_trains_in_the_quickstart_by_name(installed: Path, packages: Mapping[
         assert trained["gan"]["status"] == "trained"
         metrics |= trained["gan"]["metrics"]
         written = Path(trained["gan"]["folder"], "spec.yaml").read_text()
-        for kind in group:
-            # a data set, a backbone or a tracker stands elsewhere than in the stage, but all of it is in the spec
-            assert re.search(rf"\b{packages[kind].name}\b", written), kind
+        for kind, settings in group.items():
+            assert re.search(rf"\b{packages[kind].name}\b", written) or not settings, kind
+            for words in commands_of(packages[kind])[1]:
+                status, out, err = run(*words)
+                assert status == 0, "\n".join([*words, *err])
         if "tracker" in group:
             table = Path(trained["gan"]["folder"], "scalars.csv").read_text()
             assert re.search(r"^2,16,loss/\S+,-?\d", table, flags=re.M)
