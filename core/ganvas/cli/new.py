@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import keyword
 import re
 import shlex
@@ -69,7 +70,9 @@ class Package:
     @property
     def commands(self) -> list[str]:
         """What uses the component by its name, in the quickstart."""
-        settings = [f"--set {shlex.quote(f'{path}={_flow(value)}')}" for path, value in placed(self.kind, self.name)]
+        settings = [
+            f"--set {shlex.quote(f'{path}={_flow(value)}')}" for path, value in placed(self.kind, self.name).items()
+        ]
         train = " ".join(["ganvas train quickstart", *settings])
         return [train, *([f"ganvas sample runs/quickstart --sampler {self.name}"] if self.kind == "sampler" else [])]
 
@@ -166,12 +169,12 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_flow(inner) for inner in value) + "]"
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
-def placed(kind: str, name: str) -> list[tuple[str, Any]]:
-    """The settings, path and value, that put a component into the quickstart by its name."""
-    keep_classes = {"use": "classification", "classifier": "attributes", "own_step": "false"}
+def placed(kind: str, name: str) -> dict[str, Any]:
+    """The overrides, path -> value, that put a component into the quickstart by its name."""
+    keep_classes = {"use": "classification", "classifier": "attributes", "own_step": False}
     table: dict[str, dict[str, Any]] = {
         "dataset": {"dataset": name},
         "augmentation": {"stages.gan.augmentation": name},
@@ -209,4 +212,4 @@ def placed(kind: str, name: str) -> list[tuple[str, Any]]:
         "optimizer": {"stages.gan.optimizers": name},
         "sampler": {},
     }
-    return list(table[kind].items())
+    return table[kind]

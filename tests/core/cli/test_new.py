@@ -188,7 +188,6 @@ def test_it_is_listed(installed: Path, packages: Mapping[str, Package], kind: st
 
 @pytest.mark.slow
 def test_its_tests_pass(target: Path, packages: Mapping[str, Package], tmp_path: Path) -> None:
-    pytest.importorskip("ganvas.testing")
     folders = [str(package.folder / "tests") for package in packages.values()]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *folders]
     paths = os.pathsep.join([str(target), *sys.path])
