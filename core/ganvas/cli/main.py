@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -153,6 +154,22 @@ def schema(output: Annotated[Path | None, typer.Option("-o", "--output", help="w
         typer.echo(text)
     else:
         output.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="such as loss; `ganvas list` names them")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="of the component, such as my-loss")],
+    output: Annotated[Path, typer.Option("-o", metavar="DIR", help="the folder it is written into")] = Path(),
+) -> None:
+    """Write a plugin package with one component: ready to install, to test and to train with."""
+    from ganvas.cli.new import write_package
+
+    package = write_package(kind, name, output)
+    home = shlex.quote(str(package.folder))
+    typer.echo(f"{package.folder}: the {kind} {name}, its test and its README. Next:")
+    for command in (f"pip install -e {home}", f"pytest {home}", *package.commands):
+        typer.echo(f"  {command}")
 
 
 @app.command()
