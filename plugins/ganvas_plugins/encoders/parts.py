@@ -48,14 +48,12 @@ def check_backbone(backbone: Backbone, shape: tuple[int, ...], remedy: str) -> N
     """Raises ValueError where a backbone cannot train on a batch (N, C, H, W); on the meta device, where it is free."""
     if torch.get_default_device().type != "meta":
         return
-    number, _, height, width = shape
     try:
         backbone(torch.empty(*shape))
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"the backbone cannot train on {number} of {height}x{width} pixels: {reason}; {remedy}"
-        ) from error
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        sizes = "x".join(str(size) for size in shape)
+        raise ValueError(f"the backbone cannot train on a batch of {sizes}: {reason}; {remedy}") from error
 
 
 class Target(nn.Module):
@@ -68,10 +66,11 @@ class Target(nn.Module):
     def __init__(self, online: nn.Module) -> None:
         super().__init__()
         self.network = copy.deepcopy(online)
+        held: dict[nn.Parameter, Tensor] = {}  # what modules share stays shared
         for module in self.network.modules():
             for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
                 delattr(module, name)
-                module.register_buffer(name, parameter.detach())
+                module.register_buffer(name, held.setdefault(parameter, parameter.detach()))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -81,5 +80,5 @@ class Target(nn.Module):
     def follow(self, online: nn.Module, momentum: float) -> None:
         """One step towards the network that it was copied from."""
         named = online.named_parameters(remove_duplicate=False)
-        pairs = {self.network.get_buffer(name): parameter for name, parameter in named}  # what is shared moves once
+        pairs = {self.network.get_buffer(name): parameter for name, parameter in named}
         torch._foreach_lerp_(list(pairs), list(pairs.values()), 1 - momentum)
