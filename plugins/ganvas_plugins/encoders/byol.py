@@ -35,8 +35,8 @@ class Byol(Encoder):
         L = 2 - 2 cos(q(z), z')  +  the same with the views swapped
         xi <- m xi + (1 - m) theta           after each step; no gradient reaches the target network
 
-    There are no negatives: the predictor and the slow target keep the features from collapsing. m rises from 0.996 to
-    one along a cosine, as in the paper for 1,000 epochs; short trainings want a faster target (0.9 to 1).
+    There are no negatives: the predictor and the slow target keep the features from collapsing. By default m rises from
+    0.996 to one along a cosine, as in the paper; a constant one makes the training independent of its length.
 
     Projector and predictor are linear, batch norm, ReLU, linear. By default the hidden width is twice the features' (of
     a ResNet-50 4096, the paper's) and the projection 256.
