@@ -1,5 +1,11 @@
 """The kinds of components, by name.
 
+Besides what its kind's contract asks for, a component may offer
+
+- ``prepare(data, rng)``: runs once before training, and what it computes is saved with the stage;
+- ``missing()``: one line that says what has to be fetched before training, or None;
+- ``check_batch(size)``: raises ``ValueError``, with the remedy, for a stage's ``batch_size`` that it cannot train with.
+
 This module imports no torch: the registry reads it to answer ``ganvas list`` at once. A kind's contract (its base
 class) is declared as ``module:attribute`` and imported when a component of that kind is first used.
 """
@@ -38,7 +44,7 @@ KINDS: dict[str, Kind] = _table(
     Kind("dataset", "ganvas.kinds.data:Dataset", (), "datasets", "where samples come from"),
     Kind("augmentation", "ganvas.kinds.objectives:Augmentation", (), "augmentations", "a batched image transform"),
     Kind("backbone", "ganvas.kinds.networks:Backbone", ("shape",), "backbones", "an image network without a head"),
-    Kind("encoder", "ganvas.kinds.networks:Encoder", ("backbone",), "encoders", "a self-supervised method"),
+    Kind("encoder", "ganvas.kinds.networks:Encoder", ("backbone", "data"), "encoders", "a self-supervised method"),
     Kind("condition", "ganvas.kinds.data:Condition", ("data",), "conditions", "what a sample is conditioned on"),
     Kind("classifier", "ganvas.kinds.networks:Classifier", ("shape", "outputs"), "classifiers", "features to classes"),
     Kind("extractor", "ganvas.kinds.networks:Extractor", (), "extractors", "the feature network of a metric"),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ganvas.kinds.options import Progress
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
 
 __all__ = [
@@ -130,20 +131,25 @@ class Backbone(Network):
 
 
 class Encoder(nn.Module):
-    """A self-supervised method over a backbone. Built with ``(backbone)``.
+    """A method that trains a backbone. Built with ``(backbone, data)``.
 
     Attributes:
         views: the recommended augmentation of each view, as it would stand in a spec; their number is the number of
             views that ``objective`` takes.
+        needs: fields of the batch that ``objective`` takes besides the views, by name: ``labels``.
         features: F, the width of what ``encode`` returns.
+        embeddings: (M, F), the features in the last objective, detached, for those who watch for collapse; None where
+            there are none.
     """
 
     views: ClassVar[Sequence[str | dict[str, Any]]]
+    needs: frozenset[str] = frozenset()
     features: int
+    embeddings: Tensor | None = None
 
     @abstractmethod
-    def objective(self, *views: Tensor) -> Terms:
-        """One batch (N, C, H, W) per view -> weighted terms."""
+    def objective(self, *views: Tensor, **fields: Tensor) -> Terms:
+        """One batch (N, C, H, W) per view, and the fields it ``needs`` -> weighted terms; none where nothing trains."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -152,8 +158,12 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.encode(images)
 
-    def after_update(self, progress: float) -> None:
-        """Runs after each optimizer step; ``progress`` in [0, 1) is the share of the steps done (EMA targets)."""
+    def after_update(self, progress: Progress) -> None:
+        """Runs after each optimizer step, without gradients (targets that follow).
+
+        Args:
+            progress: the share of the steps done, in [0, 1); schedules are read at it.
+        """
 
 
 class Classifier(nn.Module):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Group", "Incidental", "Position", "Scheduled", "Trained", "Use"]
+__all__ = ["Group", "Incidental", "Position", "Progress", "Scheduled", "Trained", "Use"]
 
 K = TypeVar("K")
 
@@ -34,6 +34,22 @@ class Position(Protocol):
     def progress(self) -> float:
         """Share of the stage's steps done, in [0, 1). Reading it makes the training depend on its length."""
         ...
+
+
+class Progress(float):
+    """The share of a stage's steps done, in [0, 1): a number, and the position that a ``Scheduled`` is read at."""
+
+    def __new__(cls, position: Position) -> Progress:
+        made = super().__new__(cls, position.progress)
+        made.index, made.images = position.index, position.images
+        return made
+
+    index: int
+    images: int
+
+    @property
+    def progress(self) -> float:
+        return float(self)
 
 
 class Use(Generic[K]):
