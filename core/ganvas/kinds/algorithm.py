@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from ganvas.kinds.data import Data
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Terms
-
-if TYPE_CHECKING:
-    from ganvas.kinds.data import Data
 
 __all__ = ["Algorithm", "Preview", "Step", "Update"]
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from ganvas.kinds.data import Data
+
 if TYPE_CHECKING:
     from ganvas.kinds.algorithm import Algorithm
-    from ganvas.kinds.data import Data
 
 __all__ = ["Measurement", "Metric", "Stage", "Tracker"]
 

@@ -1,7 +1,7 @@
 """``cyclegan``: two translators and two discriminators over unpaired images of two domains."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -52,6 +52,11 @@ class CycleGan(Algorithm):
         "discriminator_b": Discriminator,
     }
     averaged = ("a_to_b", "b_to_a")
+    example: ClassVar[Mapping[str, Any]] = {
+        "stages.gan": ...,
+        "stages.gan.dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "mnist-5k", "flip": True}},
+        "stages.gan.steps": 500,
+    }
 
     def __init__(
         self,
