@@ -10,6 +10,7 @@ given. In one that ``extends`` another, both may stand there instead; these defi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -79,26 +80,21 @@ class Schemas:
         return {name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for name, schemas in found.items()}
 
     def _kind(self, kind: str, changed: bool) -> Schema:
-        options = self._options(kind)
-        entries = {self._named(entry): entry for entry in self.host.entries(kind) if self._named(entry) in options}
-        needy = {name for name in entries if not changed and any(o.required for o in options[name].values())}
+        entries = {self._named(entry): entry for entry in self.host.entries(kind)}
+        entries = {name: entry for name, entry in entries.items() if name in self._options(kind)}
         chosen: Schema = {"properties": {"use": _name_of(entries) | {"description": f"which {kind}"}}}
         chosen["allOf"] = [
-            {
-                "if": _uses(_unique([name, f"{entry.plugin}/{entry.name}"])),
-                "then": self._one(kind, name, entry, changed),
-            }
-            for name, entry in entries.items()
+            {"if": _uses(entry, name), "then": self._one(kind, name, entry, changed)} for name, entry in entries.items()
         ]
         if changed:
             unnamed = {"properties": {"use": {}} | self.union(kind, changed=True), "additionalProperties": False}
             chosen |= {"if": {"required": ["use"]}, "else": unnamed}
         else:
             chosen["required"] = ["use"]
-        said = {"description": f"{kind}: {KINDS[kind].summary}"}
+        said = {"title": kind, "description": f"{kind}: {KINDS[kind].summary}"}
         if kind in self.extra:
             return said | {"type": "object"} | chosen
-        bare = _name_of({name: entry for name, entry in entries.items() if name not in needy})
+        bare = _name_of({name: entries[name] for name in self._bare(kind, changed)})
         return said | {
             "type": ["string", "object"],
             "examples": bare["examples"],
@@ -107,13 +103,18 @@ class Schemas:
             "else": {"if": {"type": "string"}, "then": bare},
         }
 
+    def _bare(self, kind: str, changed: bool) -> list[str]:
+        """The names that can stand without options."""
+        every = self._options(kind).items()
+        return [name for name, options in every if changed or not any(o.required for o in options.values())]
+
     def _one(self, kind: str, name: str, entry: Entry, changed: bool) -> Schema:
         """A reference to the options of one component."""
         key = f"changed/{kind}/{name}" if changed else f"{kind}/{name}"
         if key not in self.definitions:
             self.definitions[key] = {}
-            told = self.host.summary(entry)
-            self.definitions[key] = self.options(self._options(kind)[name], told, changed=changed, use=True)
+            schema = self.options(self._options(kind)[name], self.host.summary(entry), changed=changed, use=True)
+            self.definitions[key] = {"title": f"{kind}/{name}", **schema}
         return _reference(key)
 
     def _options(self, kind: str) -> dict[str, dict[str, Option]]:
@@ -141,7 +142,7 @@ class Schemas:
         properties = {"use": {}} if use else {}
         properties |= {option.name: self.option(option, changed=changed) for option in options.values()}
         required = [option.name for option in options.values() if option.required and not changed]
-        schema = {"type": "object", "description": description, "properties": properties}
+        schema: Schema = {"type": "object", "description": description, "properties": properties}
         return schema | {"additionalProperties": False} | ({"required": required} if required else {})
 
     def option(self, option: Option, *, changed: bool = False) -> Schema:
@@ -197,7 +198,8 @@ class Schemas:
                 guard |= {"if": {"type": "object"}, "then": _outline(form)}
             found = {"if": guard, "then": schema} | ({"else": found} if found else {})
             later |= outline
-        return {"type": types} | found
+        offered = [name for form in forms if isinstance(form, UseForm) for name in self._bare(form.kind, changed)]
+        return {"type": types} | ({"examples": offered} if offered else {}) | found
 
     def _types(self, schema: Schema) -> list[str]:
         """The JSON types that a schema of ours allows."""
@@ -224,6 +226,7 @@ class Schemas:
         stepped = ("value", "first", "every", "warm_up", "over")
         moving = ("from", "to", "shape", "over", "hold", "warm_up", "first", "every")
         schedule: Schema = {
+            "title": "schedule",
             "description": "A number that changes while training.",
             "properties": {
                 "from": number | {"description": "the first value"},
@@ -288,8 +291,11 @@ def _name_of(entries: Mapping[str, Entry]) -> Schema:
     return {"examples": list(entries), "if": with_plugin, "then": {"enum": known}, "else": {"enum": list(entries)}}
 
 
-def _uses(names: Sequence[str]) -> Schema:
-    return {"type": "object", "required": ["use"], "properties": {"use": {"enum": names}}}
+def _uses(entry: Entry, name: str) -> Schema:
+    """What a mapping of one component looks like. A pattern: an editor takes the start of an enum's word for it."""
+    plugin = re.escape(f"{entry.plugin}/")
+    known = f"{plugin}{re.escape(entry.name)}" if "/" in name else f"({plugin})?{re.escape(name)}"
+    return {"type": "object", "required": ["use"], "properties": {"use": {"type": "string", "pattern": f"^{known}$"}}}
 
 
 def _reference(name: str) -> Schema:

@@ -12,6 +12,7 @@ from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
 __all__ = ["spec_schema"]
 
 _NAMED = {"type": ["string", "object"]}
+_EXTENDS = {"type": "string", "minLength": 1, "description": "the spec that this one changes: a path, or quickstart"}
 
 
 def spec_schema(host: Host) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def spec_schema(host: Host) -> dict[str, Any]:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "ganvas spec",
         "description": "A ganvas experiment.",
+        "properties": {"extends": _EXTENDS},
         "if": {"required": ["extends"], "type": "object"},
         "then": {"$ref": "#/definitions/changed~1spec"},
         "else": {"$ref": "#/definitions/spec"},
@@ -44,11 +46,7 @@ _DATASET: dict[str, Any] = {
 def _spec(schemas: Schemas, *, changed: bool) -> dict[str, Any]:
     top = schemas.options(options_of(ExperimentSettings), "A ganvas experiment.", changed=changed)
     if changed:
-        top["properties"]["extends"] = {
-            "type": "string",
-            "minLength": 1,
-            "description": "the spec that this one changes: a path, or quickstart",
-        }
+        top["properties"]["extends"] = {}  # described at the top
     else:
         top["required"] = ["stages"]
     top["properties"]["stages"] = {
