@@ -15,6 +15,7 @@ from typing import Any
 from ganvas.kinds import KINDS, Kind, placed
 from ganvas.registry.documents import did_you_mean, parse
 from ganvas.registry.plugins import BrokenComponent, Entry, Host, contract_of, kind_of
+from ganvas.registry.schema import spec_name
 from ganvas.registry.signature import (
     Form,
     GroupForm,
@@ -163,11 +164,11 @@ def _kind_page(host: Host, kind: Kind) -> str:
     entries = host.entries(kind.name)
     if entries:
         chosen = next((entry for entry in entries if entry.name == _usual(kind.name)), entries[0])
-        lines += ["", "In a spec", "", *_in_a_spec(host, chosen, _named_as(host, chosen))]
+        lines += ["", "In a spec", "", *_in_a_spec(host, chosen, spec_name(host, chosen))]
         lines += ["", kind.plural.capitalize()]
-    widest = max((len(_named_as(host, entry)) for entry in entries), default=0)
+    widest = max((len(spec_name(host, entry)) for entry in entries), default=0)
     for entry in entries:
-        head = f"  {_named_as(host, entry):<{widest}}  "
+        head = f"  {spec_name(host, entry):<{widest}}  "
         lines += textwrap.wrap(
             host.summary(entry) or "-", WIDTH, initial_indent=head, subsequent_indent=" " * len(head)
         )
@@ -178,12 +179,6 @@ def _kind_page(host: Host, kind: Kind) -> str:
     lines += ["", f"Base class: ganvas.{contract.__name__}", f"File: {where(contract)}"]
     lines += [f"`ganvas new {kind.name} NAME` writes one of your own."]
     return "\n".join(lines) + "\n"
-
-
-def _named_as(host: Host, entry: Entry) -> str:
-    """The name that a spec calls a component by: with its plugin where two have the name."""
-    alike = [other for other in host.entries(entry.kind) if other.name == entry.name]
-    return entry.name if len(alike) == 1 else f"{entry.plugin}/{entry.name}"
 
 
 def _signature(name: str, thing: Any) -> str:

@@ -9,11 +9,10 @@ given. In one that ``extends`` another, both may stand there instead; these defi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ganvas.kinds import KINDS
 from ganvas.registry.plugins import BrokenComponent, Entry, Host
@@ -31,7 +30,7 @@ from ganvas.registry.signature import (
     options_of,
 )
 
-__all__ = ["Schemas"]
+__all__ = ["Schemas", "spec_name"]
 
 Schema = dict[str, Any]
 COUNT: Schema = {"type": "integer", "minimum": 1}
@@ -39,6 +38,12 @@ SHARE: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 # A stage, stage.part, or the path of a finished stage's folder.
 TRAINED = r"^([A-Za-z0-9][A-Za-z0-9._-]*|.*[/~$].*)$"
 NULL: Schema = {"type": "null"}
+
+
+def spec_name(host: Host, entry: Entry) -> str:
+    """What a spec calls a component: its name, with its plugin's where two plugins have the name."""
+    alike = [other for other in host.entries(entry.kind) if other.name == entry.name]
+    return entry.name if len(alike) == 1 else f"{entry.plugin}/{entry.name}"
 
 
 class Schemas:
@@ -80,7 +85,7 @@ class Schemas:
         return {name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for name, schemas in found.items()}
 
     def _kind(self, kind: str, changed: bool) -> Schema:
-        entries = {self._named(entry): entry for entry in self.host.entries(kind)}
+        entries = {spec_name(self.host, entry): entry for entry in self.host.entries(kind)}
         entries = {name: entry for name, entry in entries.items() if name in self._options(kind)}
         chosen: Schema = {"properties": {"use": _name_of(entries) | {"description": f"which {kind}"}}}
         chosen["allOf"] = [
@@ -123,15 +128,13 @@ class Schemas:
             found = self._components[kind] = {}
             for entry in self.host.entries(kind):
                 try:
-                    found[self._named(entry)] = {**options_of(self.host.resolve(entry)), **self.extra.get(kind, {})}
+                    found[spec_name(self.host, entry)] = {
+                        **options_of(self.host.resolve(entry)),
+                        **self.extra.get(kind, {}),
+                    }
                 except BrokenComponent:
                     continue
         return self._components[kind]
-
-    def _named(self, entry: Entry) -> str:
-        """What a spec calls a component: with its plugin where two plugins have the name."""
-        alike = [other for other in self.host.entries(entry.kind) if other.name == entry.name]
-        return entry.name if len(alike) == 1 else f"{entry.plugin}/{entry.name}"
 
     # -- options ---------------------------------------------------------------------------------------------------
 
@@ -158,7 +161,9 @@ class Schemas:
         """The schema of a form. What stands in a list is complete also in a spec that changes another."""
         match form:
             case Leaf():
-                return _draft_7(form.adapter.json_schema())
+                schema = form.adapter.json_schema(ref_template="#/definitions/{model}")
+                self.definitions |= _draft_7(schema.pop("$defs", {}))
+                return _draft_7(schema)
             case ScheduledForm():
                 number = _draft_7(form.adapter.json_schema())
                 schedule = self._schedule(number, changed)
@@ -203,9 +208,9 @@ class Schemas:
 
     def _types(self, schema: Schema) -> list[str]:
         """The JSON types that a schema of ours allows."""
-        if "$ref" in schema:
-            kind = schema["$ref"].rpartition("/")[2].replace("~1", "/").removeprefix("changed/")
-            return ["object"] if kind in self.extra else ["object", "string"]
+        if "$ref" in schema:  # a kind that is still being written may be either
+            name = unquote(schema["$ref"].removeprefix("#/definitions/")).replace("~1", "/").replace("~0", "~")
+            return self._types(self.definitions[name] or {"type": ["object", "string"]})
         if "anyOf" in schema:
             return sorted({name for inner in schema["anyOf"] for name in self._types(inner)})
         if "type" not in schema:
@@ -293,8 +298,9 @@ def _name_of(entries: Mapping[str, Entry]) -> Schema:
 
 def _uses(entry: Entry, name: str) -> Schema:
     """What a mapping of one component looks like. A pattern: an editor takes the start of an enum's word for it."""
-    plugin = re.escape(f"{entry.plugin}/")
-    known = f"{plugin}{re.escape(entry.name)}" if "/" in name else f"({plugin})?{re.escape(name)}"
+    # Not re.escape: what it does to a hyphen is no regular expression of JavaScript, whose the schema's are.
+    plugin, own = (re.sub(r"[.^$*+?()[\]{}|\\]", r"\\\g<0>", word) for word in (entry.plugin, entry.name))
+    known = f"{plugin}/{own}" if "/" in name else f"({plugin}/)?{own}"
     return {"type": "object", "required": ["use"], "properties": {"use": {"type": "string", "pattern": f"^{known}$"}}}
 
 
@@ -316,9 +322,6 @@ def _draft_7(schema: Any) -> Any:
         return [_draft_7(inner) for inner in schema]
     if not isinstance(schema, dict):
         return schema
-    text = json.dumps(schema)
-    if "$defs" in text:
-        raise BrokenComponent(f"no schema for {text}")
     found = {name: _draft_7(inner) for name, inner in schema.items()}
     if "prefixItems" in found:
         found["items"] = found.pop("prefixItems")
