@@ -307,20 +307,23 @@ def _plain(text: str) -> bool:
     return bool(re.fullmatch(r"[\w./~$-]+", text)) and parse(text, "", Path()).plain == text
 
 
-def in_block(tree: Mapping[str, Any], indent: int = 0) -> str:
+def in_block(tree: Mapping[str, Any], indent: str = "") -> str:
     """A tree as YAML; a component stands in one line where it fits."""
-    lines = []
+    lines: list[str] = []
     for name, value in tree.items():
-        head = f"{' ' * indent}{name}:"
-        flat = f"{head} {in_line(value)}"
-        component = not isinstance(value, Mapping) or "use" in value
-        if isinstance(value, list | tuple) and any(isinstance(inner, Mapping) for inner in value):
-            lines.append(head)
-            lines += [f"{' ' * indent}  - {in_line(inner)}" for inner in value]
-        elif not isinstance(value, Mapping) or not value or (component and len(flat) <= WIDTH - 2):
+        component = not isinstance(value, Mapping) or "use" in value or not value
+        flat = f"{indent}{name}: {in_line(value)}"
+        if isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
+            lines.append(f"{indent}{name}:")
+            for inner in value:
+                item = f"{indent}  - {in_line(inner)}"
+                if len(item) > WIDTH - 2 and isinstance(inner, Mapping):
+                    item = f"{indent}  - {in_block(inner, f'{indent}    ').strip()}"
+                lines.append(item)
+        elif component and (len(flat) <= WIDTH - 2 or not isinstance(value, Mapping)):
             lines.append(flat)
         else:
-            lines += [head, in_block(value, indent + 2).rstrip("\n")]
+            lines += [f"{indent}{name}:", in_block(value, f"{indent}  ").rstrip("\n")]
     return "\n".join(lines) + "\n"
 
 

@@ -102,7 +102,14 @@ def test_it_is_a_schema_of_draft_7_and_small(schema: dict[str, Any]) -> None:
     text = json.dumps(schema)
     assert len(text) < 400_000
     # Words of later drafts, which an editor for draft 7 would pass over in silence.
-    for word in ("$defs", "prefixItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas", "minContains"):
+    for word in (
+        "$defs",
+        "prefixItems",
+        "unevaluatedProperties",
+        "dependentRequired",
+        "dependentSchemas",
+        "minContains",
+    ):
         assert f'"{word}":' not in text
     pointers = {part["$ref"] for part in walk(schema) if "$ref" in part}
     known = {"#/definitions/" + name.replace("/", "~1") for name in schema["definitions"]}
@@ -198,7 +205,10 @@ def test_a_mistake_is_one_message_about_itself(check, tmp_path: Path) -> None:
         ("stages: {features: {backbone: {weights: a.safetensors}}}", []),
         ("{}", []),
         ("stages: {gan: {generator: {latnt: 9}}}", [".generator: Additional properties are not allowed ('latnt' was"]),
-        ("stages: {gan: {loss: {use: hinge, latent: 9}}}", [".loss: Additional properties are not allowed ('latent' w"]),
+        (
+            "stages: {gan: {loss: {use: hinge, latent: 9}}}",
+            [".loss: Additional properties are not allowed ('latent' w"],
+        ),
         ("stages: {gan: {regularizers: [{weight: 3}]}}", [".regularizers[0]: 'use' is a required property"]),
         ("stages: {gan: {steps: 0}}", [".steps: 0 is less than the minimum of 1"]),
     ],
@@ -219,12 +229,16 @@ def test_a_spec_of_its_own_says_everything(errors) -> None:
 
 
 def test_a_component_by_its_plugin(errors) -> None:
-    stage = "dataset: ganvas/digits\nstages: {gan: {use: ganvas/gan, generator: dcgan, discriminator: global, steps: 2, "
+    stage = (
+        "dataset: ganvas/digits\nstages: {gan: {use: ganvas/gan, generator: dcgan, discriminator: global, steps: 2, "
+    )
     assert errors(f"{stage}loss: {{use: ganvas/hinge, margin: 2}}}}}}") == []
     assert errors(f"{stage}loss: {{use: ganvas/hinge, margin: 0}}}}}}") == [
         "stages.gan.loss.margin: 0 is less than or equal to the minimum of 0"
     ]
-    assert errors(f"{stage}loss: ganvas/hing}}}}")[0].startswith("stages.gan.loss: 'ganvas/hing' is not one of ['ganvas")
+    assert errors(f"{stage}loss: ganvas/hing}}}}")[0].startswith(
+        "stages.gan.loss: 'ganvas/hing' is not one of ['ganvas"
+    )
 
 
 def test_two_plugins_with_one_name_are_told_apart(tmp_path: Path) -> None:
