@@ -308,23 +308,28 @@ def _plain(text: str) -> bool:
 
 
 def in_block(tree: Mapping[str, Any], indent: str = "") -> str:
-    """A tree as YAML; a component stands in one line where it fits."""
+    """A tree as YAML; a component without parts of its own stands in one line where it fits."""
     lines: list[str] = []
     for name, value in tree.items():
-        component = not isinstance(value, Mapping) or "use" in value or not value
-        flat = f"{indent}{name}: {in_line(value)}"
+        head = f"{indent}{name}:"
         if isinstance(value, list) and any(isinstance(inner, Mapping) for inner in value):
-            lines.append(f"{indent}{name}:")
-            for inner in value:
-                item = f"{indent}  - {in_line(inner)}"
-                if len(item) > WIDTH - 2 and isinstance(inner, Mapping):
-                    item = f"{indent}  - {in_block(inner, f'{indent}    ').strip()}"
-                lines.append(item)
-        elif component and (len(flat) <= WIDTH - 2 or not isinstance(value, Mapping)):
-            lines.append(flat)
+            lines += [head, *(_item(inner, f"{indent}  ") for inner in value)]
+        elif isinstance(value, Mapping) and value and not _fits(value, head):
+            lines += [head, in_block(value, f"{indent}  ").rstrip("\n")]
         else:
-            lines += [f"{indent}{name}:", in_block(value, f"{indent}  ").rstrip("\n")]
+            lines.append(f"{head} {in_line(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _item(value: Any, indent: str) -> str:
+    if isinstance(value, Mapping) and not _fits(value, f"{indent}-"):
+        return f"{indent}- {in_block(value, f'{indent}  ').strip()}"
+    return f"{indent}- {in_line(value)}"
+
+
+def _fits(value: Mapping[str, Any], head: str) -> bool:
+    parts = any(isinstance(inner, Mapping) for inner in value.values())
+    return "use" in value and not parts and len(f"{head} {in_line(value)}") <= WIDTH - 2
 
 
 def wrapped(text: str, width: int) -> list[str]:
