@@ -15,7 +15,7 @@ _HOMES = {
     "ganvas.kinds.algorithm": ("Algorithm", "Preview", "Step", "Update"),
     "ganvas.kinds.data": ("Condition", "Data", "DataField", "Dataset", "MissingData", "Segment"),
     "ganvas.kinds.duel": ("Duel", "Match"),
-    "ganvas.kinds.evaluation": ("Measurement", "Metric", "Stage", "Tracker"),
+    "ganvas.kinds.evaluation": ("Measurement", "Metric", "Sampler", "Stage", "Tracker"),
     "ganvas.kinds.networks": (
         "Backbone",
         "Classifier",
@@ -30,6 +30,7 @@ _HOMES = {
     "ganvas.kinds.optimizer": ("Optimizer",),
     "ganvas.kinds.options": ("Incidental", "Position", "Scheduled", "Trained", "Use"),
     "ganvas.kinds.records": ("Critique", "Generated", "Latents", "Terms"),
+    "ganvas.registry.cache": ("cache_folder", "write_atomically"),
     "ganvas.registry.hooks": ("hookimpl",),
     "ganvas.runs.api": ("build", "check", "components", "load", "train"),
 }
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
     from ganvas.kinds.data import Condition, Data, DataField, Dataset, MissingData, Segment
     from ganvas.kinds.duel import Duel, Match
-    from ganvas.kinds.evaluation import Measurement, Metric, Stage, Tracker
+    from ganvas.kinds.evaluation import Measurement, Metric, Sampler, Stage, Tracker
     from ganvas.kinds.networks import (
         Backbone,
         Classifier,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ganvas.kinds.optimizer import Optimizer
     from ganvas.kinds.options import Incidental, Position, Scheduled, Trained, Use
     from ganvas.kinds.records import Critique, Generated, Latents, Terms
+    from ganvas.registry.cache import cache_folder, write_atomically
     from ganvas.registry.hooks import hookimpl
     from ganvas.runs.api import build, check, components, load, train
 

@@ -395,6 +395,11 @@ CASES: dict[str, dict[str, Any]] = {
     ),
 }
 
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "pull": {"use": "truncation", "strength": 0.5},
+    "resample": {"use": "truncation", "method": "resample"},
+}
+
 SLOW = ("fid over Inception's features", "fid over ImageNet's features")
 
 # Their features are flat, and of the bundled heads only linear, in its default form, takes flat features.
@@ -480,6 +485,18 @@ def test_trains(
     assert [record.message for record in caplog.records if "failed in" in record.message] == []
 
 
+def test_samplers_sample(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(to_yaml(gan()))
+    stage = ganvas.train(spec, runs=tmp_path / "runs", device="cpu")["gan"]
+    plain = stage.sample(5, seed=1)
+    for sampler in SAMPLERS.values():
+        images = stage.sample(5, seed=1, sampler=ganvas.build("sampler", sampler, stage))
+        assert images.shape == plain.shape
+        assert images.isfinite().all()
+        assert not torch.equal(images, plain)
+
+
 def test_a_start_is_where_training_starts(tmp_path: Path, pretend: None, weights: dict[str, Any]) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(to_yaml(CASES["started from another stage"]))
@@ -544,6 +561,10 @@ def test_every_option_is_tried(tmp_path: Path, pretend: None) -> None:
         wanted.add((entry.kind, entry.name, ""))
         wanted |= {(entry.kind, entry.name, key) for key in options_of(host.resolve(entry))}
     tried = {found for case in CASES.values() for value in values(case, tmp_path) for found in covered(value, host)}
+    for sampler in SAMPLERS.values():
+        component = Validator(host).component(Node.of(sampler, Place("samplers"), tmp_path), "sampler", "")
+        assert component is not None
+        tried |= set(covered(component, host))
     if host.names("head") == ["linear"]:  # the exemption ends with the first other head
         tried |= ONE_HEAD
     lacking = sorted(" ".join(part for part in option if part) for option in wanted - tried)

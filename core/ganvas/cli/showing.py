@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
 from importlib.metadata import packages_distributions, version
@@ -73,7 +74,7 @@ def _component_page(host: Host, kind: str, name: str) -> str:
     lines = [f"{kind}/{name}", "", *wrapped(inspect.getdoc(component) or "(no description)", WIDTH)]
     lines += _section("Options" if options else "Options: none", (_option(option) for option in options.values()))
     lines += _section("Needs and gives", _facts(component, contract_of(kind)))
-    lines += ["", "In a spec", "", *_in_a_spec(host, entry, name)]
+    lines += _in_use(host, entry, name)
     lines += ["", f"Plugin: {_owner(host, entry)}", f"File: {where(component)}"]
     return "\n".join(lines) + "\n"
 
@@ -164,8 +165,7 @@ def _kind_page(host: Host, kind: Kind) -> str:
     entries = host.entries(kind.name)
     if entries:
         chosen = next((entry for entry in entries if entry.name == _usual(kind.name)), entries[0])
-        lines += ["", "In a spec", "", *_in_a_spec(host, chosen, spec_name(host, chosen))]
-        lines += ["", kind.plural.capitalize()]
+        lines += [*_in_use(host, chosen, spec_name(host, chosen)), "", kind.plural.capitalize()]
     widest = max((len(spec_name(host, entry)) for entry in entries), default=0)
     for entry in entries:
         head = f"  {spec_name(host, entry):<{widest}}  "
@@ -203,7 +203,21 @@ def _about(thing: Any) -> str:
 
 
 def fragment(host: Host, entry: Entry, name: str) -> str:
-    """YAML that, over the quickstart, uses a component with its options written out."""
+    """YAML that, over the quickstart, uses a component with its options written out; empty where no spec names one."""
+    example = getattr(host.resolve(entry), "example", None)
+    tree = nested(placed(entry.kind, _written_out(host, entry, name), example))
+    return in_block(tree) if tree else ""
+
+
+def _in_use(host: Host, entry: Entry, name: str) -> list[str]:
+    if text := fragment(host, entry, name):
+        return ["", "In a spec", "", *textwrap.indent(f"extends: quickstart\n{text}", "  ").splitlines()]
+    written = in_line(_written_out(host, entry, name))
+    return ["", "Once a stage is trained", "", f"  ganvas sample runs/quickstart --{entry.kind} {shlex.quote(written)}"]
+
+
+def _written_out(host: Host, entry: Entry, name: str) -> Any:
+    """The component as it would stand in a spec, with its own options; those of its base class are left out."""
     component = host.resolve(entry)
     options = options_of(component)
     own = vars(component).get("__init__")
@@ -214,11 +228,7 @@ def fragment(host: Host, entry: Entry, name: str) -> str:
             value[option.name] = _fitting(option.form, host)
         elif option.name in named and option.default is not None:
             value[option.name] = option.json()["default"]
-    return in_block(nested(placed(entry.kind, value if len(value) > 1 else name, getattr(component, "example", None))))
-
-
-def _in_a_spec(host: Host, entry: Entry, name: str) -> list[str]:
-    return textwrap.indent(f"extends: quickstart\n{fragment(host, entry, name)}", "  ").splitlines()
+    return value if len(value) > 1 else name
 
 
 def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ganvas.engine.randomness import Randomness
 from ganvas.engine.training import evaluating
 from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data, MissingData
-from ganvas.kinds.evaluation import Measurement, Metric
+from ganvas.kinds.evaluation import Measurement, Metric, Sampler
 from ganvas.spec.build import fork_random
 
 __all__ = ["TrainedStage", "measure"]
@@ -52,7 +52,9 @@ class TrainedStage:
 
         return call
 
-    def sample(self, number: int, condition: Any = None, seed: int | None = None) -> Tensor:
+    def sample(
+        self, number: int, condition: Any = None, seed: int | None = None, sampler: Sampler | None = None
+    ) -> Tensor:
         """Draws samples.
 
         Args:
@@ -60,13 +62,19 @@ class TrainedStage:
             condition: None draws conditions as the stage's prior says; a class's number or name, or a list, holds for
                 all; a tensor (number, K) gives one per sample.
             seed: of the draws; the stage's own otherwise. The same seed gives the same images.
+            sampler: what draws them, ``ganvas.build("sampler", "truncation", stage)``; the stage itself otherwise.
 
         Returns:
             (number, C, H, W) in [-1, 1], on the stage's device.
+
+        Raises:
+            ValueError: the stage draws no samples or has no such condition, or the sampler cannot draw from it.
         """
-        draw = getattr(self.algorithm, "sample", None)
-        if draw is None:
+        if sampler is not None:
+            sampler.check(self.algorithm)
+        elif not hasattr(self.algorithm, "sample"):
             raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) draws no samples")
+        draw: Any = self.algorithm.sample if sampler is None else sampler.sample
         rows = None if condition is None else self._rows(number, condition)
         randomness = Randomness(self.seed if seed is None else seed, self.device)
         images = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,7 @@ from ganvas.engine.errors import BrokenState, Stopped
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.scalars import Clock, Log
 from ganvas.engine.signals import Signals
-from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
+from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update, flat, grouped
 from ganvas.kinds.data import Data
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Scheduled
@@ -96,13 +95,14 @@ def train(job: Job) -> Outcome:
     """Trains to ``job.steps`` from the newest usable checkpoint, or from the start."""
     algorithm, device = job.algorithm, job.device
     networks = algorithm.networks()
-    groups = [group if isinstance(group, tuple) else (group,) for group in algorithm.updates()]
-    updates = list(itertools.chain.from_iterable(groups))
+    groups = grouped(algorithm.updates())
+    updates = flat(groups)
     check_updates(networks, groups, set(job.optimizers))
 
-    # What moves: the parameters of each update, and one torch optimizer per optimizer name.
+    # What moves: the parameters of each update that their author did not freeze, and one torch optimizer per name.
     parameters = {
-        u.name: list({id(p): p for name in u.trains for p in networks[name].parameters()}.values()) for u in updates
+        u.name: list({id(p): p for name in u.trains for p in networks[name].parameters() if p.requires_grad}.values())
+        for u in updates
     }
     everything = list({id(p): p for ps in parameters.values() for p in ps}.values())
     optimizers = {name: job.optimizers[name].build(ps) for name, ps in _by_optimizer(updates, parameters).items()}
@@ -296,33 +296,32 @@ def train(job: Job) -> Outcome:
 
 
 def check_updates(
-    networks: Mapping[str, nn.Module], groups: Iterable[Update | tuple[Update, ...]], named: set[str]
+    networks: Mapping[str, nn.Module], updates: Iterable[Update | tuple[Update, ...]], named: set[str]
 ) -> None:
     """Raises ``ValueError`` for updates that contradict one another or the networks."""
-    updates: list[Update] = []
-    for group in groups:
-        together = group if isinstance(group, tuple) else (group,)
+    groups = grouped(updates)
+    for together in groups:
         if any((update.every, update.repeat) != (together[0].every, together[0].repeat) for update in together):
             names = ", ".join(repr(update.name) for update in together)
             raise ValueError(f"the updates {names} are simultaneous, but every or repeat differ among them")
-        updates += together
-    names = [update.name for update in updates]
+    alone = flat(groups)
+    names = [update.name for update in alone]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two updates are called {name!r}")
     owner: dict[int, str] = {}
-    for update in updates:
+    for update in alone:
         for trained in update.trains:
             if trained not in networks:
                 known = ", ".join(networks)
                 raise ValueError(f"the update {update.name!r} trains {trained!r}, but the networks are {known}")
-            for parameter in networks[trained].parameters():
+            for parameter in filter(lambda p: p.requires_grad, networks[trained].parameters()):
                 other = owner.setdefault(id(parameter), update.optimizer_name)
                 if other != update.optimizer_name:
                     raise ValueError(
                         f"a parameter of {trained!r} belongs to two optimizers, {other!r} and {update.optimizer_name!r}"
                     )
-    wanted = {update.optimizer_name for update in updates}
+    wanted = {update.optimizer_name for update in alone}
     if lacking := wanted - named:
         raise ValueError(f"no optimizer for {', '.join(sorted(lacking))}")
 

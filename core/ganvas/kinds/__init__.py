@@ -37,8 +37,8 @@ class Kind:
 
     @property
     def path(self) -> str:
-        """Where a component of this kind stands in the quickstart; in a list, the list's path."""
-        return next(path for path, value in self.example.items() if _filled(value, None) != value)
+        """Where a component of this kind stands in the quickstart; in a list, the list's path; empty for nowhere."""
+        return next((path for path, value in self.example.items() if _filled(value, None) != value), "")
 
 
 def placed(kind: str, component: Any, example: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -72,7 +72,15 @@ def _table(*kinds: Kind) -> dict[str, Kind]:
 
 _NETWORKS = "ganvas.kinds.networks"
 _OBJECTIVES = "ganvas.kinds.objectives"
-_MIRRORED = {"use": "unpaired", "a": "mnist-5k", "b": {"use": "mnist-5k", "flip": True}}  # two domains, no download
+_CLASSIFICATION = {"use": "classification", "classifier": "attributes", "own_step": False}
+_TRANSLATION = {
+    "use": "cyclegan",
+    "dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "digits", "size": 28}},
+    "translator": ...,
+    "discriminator": {"use": "patch", "channels": 16, "layers": 1, "norm": "instance"},
+    "steps": 500,
+    "batch_size": 16,
+}
 
 KINDS: dict[str, Kind] = _table(
     Kind("dataset", "ganvas.kinds.data:Dataset", (), "datasets", "where samples come from", {"dataset": ...}),
@@ -106,8 +114,7 @@ KINDS: dict[str, Kind] = _table(
         ("data",),
         "conditions",
         "what a sample is conditioned on",
-        # The quickstart's classifier and its metrics are for the labels.
-        {"stages.gan.condition": ..., "stages.gan.regularizers": [], "stages.gan.evaluate.metrics": []},
+        {"stages.attributes.condition": ..., "stages.gan.condition": ...},
     ),
     Kind(
         "classifier",
@@ -131,8 +138,8 @@ KINDS: dict[str, Kind] = _table(
         ("shape", "condition"),
         "generators",
         "latents to samples",
-        # One of the quickstart's regularizers is for EigenGAN's subspaces.
-        {"stages.gan.generator": ..., "stages.gan.regularizers": []},
+        # The quickstart's other regularizer of the generator is one of its generator's subspaces.
+        {"stages.gan.generator": ..., "stages.gan.regularizers": [_CLASSIFICATION]},
     ),
     Kind(
         "translator",
@@ -140,7 +147,7 @@ KINDS: dict[str, Kind] = _table(
         ("shape", "condition"),
         "translators",
         "image to image",
-        {"stages.gan": {"use": "cyclegan", "dataset": _MIRRORED, "translator": ..., "steps": 500}},
+        {"stages.gan": _TRANSLATION},
     ),
     Kind(
         "head",
@@ -174,6 +181,14 @@ KINDS: dict[str, Kind] = _table(
         "algorithms",
         "a stage's training",
         {"stages.gan": ..., "stages.gan.steps": 500},
+    ),
+    Kind(
+        "sampler",
+        "ganvas.kinds.evaluation:Sampler",
+        ("stage",),
+        "samplers",
+        "a better sampler out of a trained stage",
+        {},  # no spec names one: it is chosen for a trained stage
     ),
     Kind(
         "metric",

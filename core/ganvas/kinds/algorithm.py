@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from ganvas.kinds.data import Data
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Terms
 
-__all__ = ["Algorithm", "Preview", "Step", "Update"]
+__all__ = ["Algorithm", "Preview", "Step", "Update", "flat", "grouped"]
 
 
 class Step:
@@ -101,6 +101,16 @@ class Update:
     @property
     def optimizer_name(self) -> str:
         return self.optimizer or self.name
+
+
+def grouped(updates: Iterable[Update | tuple[Update, ...]]) -> list[tuple[Update, ...]]:
+    """An algorithm's updates as the tuples of those that run together; most are alone."""
+    return [update if isinstance(update, tuple) else (update,) for update in updates]
+
+
+def flat(updates: Iterable[Update | tuple[Update, ...]]) -> list[Update]:
+    """An algorithm's updates one by one, in order, whatever runs together."""
+    return [update for group in grouped(updates) for update in group]
 
 
 @dataclass

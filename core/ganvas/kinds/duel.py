@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.algorithm import Step, Update
-from ganvas.kinds.objectives import Augmentation, Loss, Regularizer, Side
+from ganvas.kinds.objectives import Augmentation, DuelPart, Loss, Regularizer, Side
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Critique, Generated, Terms
 
@@ -141,6 +141,11 @@ class Duel(nn.Module):
         loss: the adversarial loss.
         augmentation: applied to everything the discriminator sees; None is the identity.
         regularizers: callables that take this duel (``list[Use[Regularizer]]``).
+        names: what the two networks are called in the algorithm's ``networks()``, and so their updates; after their
+            sides, unless an algorithm holds several duels.
+
+    Raises:
+        ValueError: the augmentation lets no gradient pass, the head and the loss do not meet, or a part names no side.
     """
 
     def __init__(
@@ -150,6 +155,7 @@ class Duel(nn.Module):
         augmentation: Augmentation | None,
         regularizers: Sequence[Callable[[Duel], Regularizer]],
         generator: nn.Module,
+        names: Mapping[Side, str] | None = None,
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -173,9 +179,33 @@ class Duel(nn.Module):
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
         self.regularizers = nn.ModuleList(build(self) for build in regularizers)
         self._in_order: tuple[Regularizer, ...] = tuple(self.regularizers)  # type: ignore[arg-type]
-        self._numbers = _numbered([_name(regularizer) for regularizer in self._in_order])
+        fixed = [*SIDES, "loss", "augmentation"]
+        self._numbers = _numbered([*fixed, *map(_name, self._in_order)])[len(fixed) :]
+        parts: dict[str, DuelPart | None] = {"loss": self.loss, "augmentation": self.augmentation}
+        parts |= {_name(regularizer) + self._number(regularizer): regularizer for regularizer in self._in_order}
+        self.names: Mapping[Side, str] = names or {side: side for side in SIDES}
+        self._learned: dict[str, DuelPart] = {}
+        for name, part in parts.items():
+            # Whether a part has anything to train is seen now: training freezes and thaws it.
+            if part is not None and any(parameter.requires_grad for parameter in part.parameters()):
+                player = self.names[_side(part)]
+                self._learned[f"{player}.{name}" if names else name] = part
         for regularizer in self._in_order:
             regularizer.prepare({"generator": generator, "discriminator": discriminator})
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Every network that this duel's updates train, by name: the players, and the parts that own parameters.
+
+        Those are called ``loss``, ``augmentation`` or as the regularizer; with the name of the player they are trained
+        with before it, ``discriminator_a.loss``, where the players have names of their own.
+        """
+        players: dict[Side, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        return {self.names[side]: player for side, player in players.items()} | self._learned
+
+    def trains(self, side: Side) -> list[str]:
+        """Names of the networks that a side's update trains: its player, and what is learned with it."""
+        mine = [name for name, part in self._learned.items() if _side(part) == side]
+        return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
     def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
         """The terms of one side's update: the adversarial loss and the regularizers that join and are due."""
@@ -227,7 +257,6 @@ class Duel(nn.Module):
         match: Callable[[Side, Step], Match],
         *,
         steps: int | Scheduled = 1,
-        names: dict[Side, str] | None = None,
         batch: str = "shared",
     ) -> list[Update]:
         """The discriminator's update, the generator's, and between them the regularizers' own steps, in order.
@@ -235,20 +264,18 @@ class Duel(nn.Module):
         Args:
             match: makes a match for a side; called inside the objectives.
             steps: discriminator steps per iteration.
-            names: names of the two networks in the algorithm's ``networks()``, and so of the updates.
             batch: which batch the generator's update sees: ``shared`` or ``fresh``.
         """
-        names = names or {"discriminator": "discriminator", "generator": "generator"}
         first: list[Update] = []
         rest: list[Update] = []
         for side in SIDES:
             around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
             for regularizer in self._in_order:
                 if regularizer.own_step and side in regularizer.joins:
-                    around[regularizer.place].append(self._own_step(regularizer, side, match, names[side]))
+                    around[regularizer.place].append(self._own_step(regularizer, side, match))
             main = Update(
-                names[side],
-                trains=[names[side]],
+                self.names[side],
+                trains=self.trains(side),
                 objective=lambda step, side=side: self.terms(match(side, step)),
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,
@@ -257,12 +284,15 @@ class Duel(nn.Module):
             rest += [*around["before"], main, *around["after"]]
         return first + rest
 
-    def _own_step(self, regularizer: Regularizer, side: Side, match: Callable[[Side, Step], Match], network: str):
+    def _own_step(self, regularizer: Regularizer, side: Side, match: Callable[[Side, Step], Match]) -> Update:
         return Update(
-            f"{network}.{_name(regularizer)}{self._number(regularizer)}",
-            trains=[network],
+            f"{self.names[side]}.{_name(regularizer)}{self._number(regularizer)}",
+            trains=[
+                self.names[side],
+                *(name for name, part in self._learned.items() if part is regularizer and _side(part) == side),
+            ],
             objective=lambda step: self.penalty(regularizer, match(side, step)),
-            optimizer=network,
+            optimizer=self.names[side],
             every=regularizer.every,
             after=self._constraint(side),
         )
@@ -281,6 +311,15 @@ class Duel(nn.Module):
 
 def _name(regularizer: Regularizer) -> str:
     return getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+
+
+def _side(part: DuelPart) -> Side:
+    """The side in whose update a part's own parameters are trained."""
+    joins = getattr(part, "joins", ())
+    side = next(iter(joins)) if len(joins) == 1 else part.trained_in
+    if side not in SIDES:
+        raise ValueError(f"{type(part).__name__} is trained_in {side!r}; make it 'discriminator' or 'generator'")
+    return side
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Contracts of what looks at a trained stage: metric and tracker."""
+"""Contracts of what looks at a trained stage: metric, sampler and tracker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganvas.kinds.data import Data
 if TYPE_CHECKING:
     from ganvas.kinds.algorithm import Algorithm
 
-__all__ = ["Measurement", "Metric", "Stage", "Tracker"]
+__all__ = ["Measurement", "Metric", "Sampler", "Stage", "Tracker"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Measurement:
 
 
 class Stage(Protocol):
-    """A stage as a metric sees it: trained, with its averaged weights in place, everything in eval mode."""
+    """A stage as metrics and samplers see it: trained, with its averaged weights in place, everything in eval mode."""
 
     name: str
     algorithm: Algorithm
@@ -45,7 +45,9 @@ class Stage(Protocol):
     device: torch.device
     seed: int
 
-    def sample(self, number: int, condition: Any = None, seed: int | None = None) -> Tensor:
+    def sample(
+        self, number: int, condition: Any = None, seed: int | None = None, sampler: Sampler | None = None
+    ) -> Tensor:
         """(number, C, H, W) in [-1, 1]; ``condition`` is one value for all, rows (number, K), or None to draw them."""
         ...
 
@@ -68,10 +70,7 @@ class Metric(ABC):
 
     def check(self, algorithm: Algorithm) -> None:
         """Raises ``ValueError`` where a stage of this algorithm cannot be measured; called before anything trains."""
-        for method in sorted(self.needs):
-            if not hasattr(algorithm, method):
-                name, other = (getattr(part, "component_name", type(part).__name__) for part in (self, algorithm))
-                raise ValueError(f"the metric {name!r} needs a stage that can {method}; {other!r} cannot")
+        _check_needs("metric", self, algorithm)
 
     @property
     @abstractmethod
@@ -81,6 +80,44 @@ class Metric(ABC):
     @abstractmethod
     def measure(self, stage: Stage) -> dict[str, Measurement]:
         """Named numbers: ``fid@inception``, ``precision-recall@inception.precision``."""
+
+
+class Sampler(ABC):
+    """Better samples out of a trained stage, by truncation or rejection, say. Built with ``(stage)``.
+
+    It draws with what the stage's algorithm offers: ``products()`` (the generator with its ``latents``, the
+    discriminator), ``condition``, whose ``sample(number, rng)`` draws rows or gives None where there is none, and
+    ``generate(latents, condition)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K) or None.
+
+    Attributes:
+        needs: what the stage's algorithm must offer (``{"generate"}``), by method name.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"generate"})
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def check(self, algorithm: Algorithm) -> None:
+        """Raises ``ValueError`` where a stage of this algorithm cannot be sampled so; called before ``sample``."""
+        _check_needs("sampler", self, algorithm)
+
+    @abstractmethod
+    def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
+        """Draws (number, C, H, W) in [-1, 1], without gradients and in eval mode.
+
+        Args:
+            number: of samples; a large number comes in several calls.
+            condition: rows (number, K), or None to draw them as the stage's prior says.
+            rng: on the stage's device; the source of all that is random.
+        """
+
+
+def _check_needs(kind: str, part: Metric | Sampler, algorithm: Algorithm) -> None:
+    for method in sorted(part.needs):
+        if not hasattr(algorithm, method):
+            name, other = (getattr(one, "component_name", type(one).__name__) for one in (part, algorithm))
+            raise ValueError(f"the {kind} {name!r} needs a stage that can {method}; {other!r} cannot")
 
 
 class Tracker:

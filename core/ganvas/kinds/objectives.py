@@ -21,7 +21,23 @@ __all__ = ["Augmentation", "Loss", "Regularizer", "Side"]
 Side = Literal["generator", "discriminator"]
 
 
-class Loss(nn.Module):
+class DuelPart(nn.Module):
+    """What a duel is made of besides its players. It may have networks of its own: a critic of features, InfoGAN's Q.
+
+    Their parameters are trained in the update of one side, ``trained_in``, together with its player and by the same
+    optimizer. In every other update they are frozen, and gradients pass through them to what is trained there. A
+    regularizer that joins a single side is trained on that side, whatever ``trained_in`` says; one that takes a step of
+    its own is trained in that step. Parameters that ask for no gradient when the duel is built stay as they are, and so
+    does what is ``Trained``.
+
+    Attributes:
+        trained_in: the side in whose update the part's own parameters are trained.
+    """
+
+    trained_in: Side = "discriminator"
+
+
+class Loss(DuelPart):
     """An adversarial loss: both players see both critiques (relativistic and feature-matching losses need it).
 
     Attributes:
@@ -39,7 +55,7 @@ class Loss(nn.Module):
         """What the generator minimises. Reading ``real`` costs a forward pass of the discriminator; most do not."""
 
 
-class Regularizer(nn.Module):
+class Regularizer(DuelPart):
     """An extra term of a side's objective, or a constraint after its step. Built with ``(duel)``.
 
     The options below are offered by every regularizer whose ``__init__`` takes ``**options`` and passes them on; one
@@ -84,8 +100,8 @@ class Regularizer(nn.Module):
         """Runs once, when the duel is built (spectral normalisation)."""
 
 
-class Augmentation(nn.Module):
-    """A batched transform on the training device.
+class Augmentation(DuelPart):
+    """A batched transform on the training device. Parameters of its own are trained before a discriminator only.
 
     Attributes:
         differentiable: gradients pass through, so it may stand before a discriminator.

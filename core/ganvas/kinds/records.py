@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +116,24 @@ class Latents:
     def truncate(self, latents: Tensor, strength: float) -> Tensor:
         """Pulls latents towards the prior's mean (zero); 1 changes nothing, 0 gives the mean."""
         return latents * strength
+
+    def confine(self, latents: Tensor, share: float) -> Tensor:
+        """Moves latents (N, D) to the same quantiles of the prior's innermost ``share``, in [0, 1].
+
+        Each number comes out as one of the prior that was drawn again until it lay within a bound which ``share`` of
+        all draws keep: √2 erf⁻¹(share) for a normal prior, ``share`` for a uniform one. 1 changes nothing, 0 gives the
+        mean.
+        """
+        if share == 1:
+            return latents
+        moved = [
+            part * share
+            if self.priors.get(name) == "uniform"
+            # In float64: the error function of a far tail is 1 in float32, and erf⁻¹(1) is infinite.
+            else (math.sqrt(2) * torch.erfinv(share * torch.erf(part.double() / math.sqrt(2)))).to(part.dtype)
+            for name, part in self.split(latents).items()
+        ]
+        return torch.cat(moved, dim=1)
 
     def traverse(self, latents: Tensor, group: str, axis: int, values: Sequence[float]) -> Tensor:
         """One latent (1, D) -> (len(values), D): the group's axis takes each value, everything else stays."""

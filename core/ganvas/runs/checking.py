@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganvas.engine.training import check_updates
-from ganvas.kinds.algorithm import Algorithm
+from ganvas.kinds.algorithm import Algorithm, flat
 from ganvas.kinds.data import Data, MissingData
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.spec.build import Builder
@@ -103,10 +103,9 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
         networks = algorithm.networks()
         problems = list(_needs(builder, algorithm, data, stage))
         try:
-            groups = algorithm.updates()
-            updates = [u for group in groups for u in (group if isinstance(group, tuple) else (group,))]
-            named = optimizer_names(stage, [update.optimizer_name for update in updates])
-            check_updates(networks, groups, named)
+            updates = algorithm.updates()
+            named = optimizer_names(stage, [update.optimizer_name for update in flat(updates)])
+            check_updates(networks, updates, named)
         except ValueError as error:
             problems.append(Problem(place, path, str(error)))
         ema = stage.settings.options.get("ema")

@@ -22,7 +22,7 @@ from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure
 from ganvas.engine.training import Job, Progress, train
-from ganvas.kinds.algorithm import Algorithm, Preview
+from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
 from ganvas.kinds.networks import place
 from ganvas.kinds.options import Scheduled
@@ -257,7 +257,8 @@ def _begin(session: _Session, stage: StageSpec, folder: StageFolder, parts: Mapp
         return
     sibling = newest_sibling(folder.path)
     if sibling is not None:
-        changed = keys.changes(sibling.record.get("parts", {}), parts)
+        sources = keys.sources(stage, session.experiment.host)
+        changed = keys.changes(sibling.record.get("parts", {}), parts, sources)
         if changed:
             shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
             reporter.say(f"{stage.name}: training anew, because {shown}")
@@ -441,8 +442,7 @@ def _measure(
 
 def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dict[str, Any]:
     spec = stage.settings.options["optimizers"]
-    updates = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
-    names = list(dict.fromkeys(update.optimizer_name for update in updates))
+    names = list(dict.fromkeys(update.optimizer_name for update in flat(algorithm.updates())))
     return {name: builder.build(spec if isinstance(spec, Component) else spec[name]) for name in names}
 
 

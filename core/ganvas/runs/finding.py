@@ -1,4 +1,4 @@
-"""What a user means by RUN: a stage's folder, a spec, or an experiment's folder; and measuring it."""
+"""What a user means by RUN: a stage's folder, a spec, or an experiment's folder; measuring it, and sampling it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.engine.errors import ResourceError
+from ganvas.kinds.evaluation import Sampler
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean, parse
+from ganvas.registry.plugins import Host
 from ganvas.runs.api import choose_device, load, read
 from ganvas.runs.experiment import locate, measure_folder
 from ganvas.runs.folders import StageFolder
 from ganvas.runs.loading import Run, read_folder
+from ganvas.spec.build import Builder
 from ganvas.spec.validate import Component, Validator
 
-__all__ = ["evaluate_run", "find_run"]
+__all__ = ["evaluate_run", "find_run", "find_sampler"]
 
 
 def find_run(run: str, stage: str | None, settings: Sequence[str], runs: Path, device: str) -> tuple[Run, str]:
@@ -50,13 +53,21 @@ def evaluate_run(
     if not metrics:
         return name, folder.metrics
     experiment = read_folder(folder)
-    validator = Validator(experiment.host)
-    components: list[Component] = []
-    for text in metrics:
-        node = parse(text, f"--metric {text}", Path.cwd())
-        component = validator.component(node, "metric", "")
-        if component is not None:
-            components.append(component)
-    if validator.problems:
-        raise Mistakes([Problem(Place(p.place.file), p.path, p.message) for p in validator.problems])
+    components = _given(experiment.host, "metric", metrics)
     return name, measure_folder(experiment, name, folder, components, choose_device(device), warn)
+
+
+def find_sampler(found: Run, name: str, text: str) -> Sampler:
+    """The sampler that a user means by ``--sampler``, over a stage of a run. Raises ``Mistakes``."""
+    host = read_folder(StageFolder.open(found.folders[name])).host
+    (component,) = _given(host, "sampler", [text])
+    return Builder(found[name].seed).build(component, found[name])
+
+
+def _given(host: Host, kind: str, texts: Sequence[str]) -> list[Component]:
+    """Components as they stand on the command line, ``--KIND NAME`` or ``--KIND '{use: NAME, …}'``."""
+    validator = Validator(host)
+    given = [validator.component(parse(text, f"--{kind} {text}", Path.cwd()), kind, "") for text in texts]
+    if validator.problems:
+        raise Mistakes([Problem(Place(p.place.file), p.path.lstrip("."), p.message) for p in validator.problems])
+    return [component for component in given if component is not None]

@@ -1,6 +1,7 @@
 """``cyclegan``: two translators and two discriminators over unpaired images of two domains."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -54,7 +55,7 @@ class CycleGan(Algorithm):
     averaged = ("a_to_b", "b_to_a")
     example: ClassVar[Mapping[str, Any]] = {
         "stages.gan": ...,
-        "stages.gan.dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "mnist-5k", "flip": True}},
+        "stages.gan.dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "digits", "size": 28}},
         "stages.gan.steps": 500,
     }
 
@@ -63,14 +64,12 @@ class CycleGan(Algorithm):
         data: Data,
         *,
         translator: Annotated[Use[Translator], Field(description="image to image; one is built each way")] = "resnet",
-        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = {  # noqa: B006
-            "use": "patch",
-            "norm": "instance",
-        },
-        loss: Annotated[Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")] = {  # noqa: B006
-            "use": "least-squares",
-            "factor": 1.0,
-        },
+        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = MappingProxyType(
+            {"use": "patch", "norm": "instance"}
+        ),
+        loss: Annotated[
+            Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")
+        ] = MappingProxyType({"use": "least-squares", "factor": 1.0}),
         augmentation: Annotated[Use[Augmentation], Field(description="of all that discriminators see")] = "none",
         cycle: Annotated[Scheduled, Field(ge=0, description="weight of coming back to the start")] = 10.0,
         identity: Annotated[Scheduled, Field(ge=0, description="weight of leaving the target domain unchanged")] = 5.0,
@@ -87,8 +86,13 @@ class CycleGan(Algorithm):
             raise ValueError(
                 f"the two domains have {shape[0]} and {other[0]} channels; give both datasets grey or both RGB images"
             )
-        self.to_b = Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None))
-        self.to_a = Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None))
+
+        def duel(way: str, domain: str) -> Duel:
+            names = {"generator": way, "discriminator": f"discriminator_{domain}"}
+            return Duel(discriminator(shape, None), loss(), augmentation(), [], translator(shape, None), names)
+
+        self.to_b = duel("a_to_b", "b")
+        self.to_a = duel("b_to_a", "a")
         self.pool_b = ImagePool(pool, shape)
         self.pool_a = ImagePool(pool, shape)
         self.cycle = Scheduled.of(cycle)
@@ -99,17 +103,14 @@ class CycleGan(Algorithm):
         return frozenset({"a.images", "b.images"})
 
     def networks(self) -> dict[str, nn.Module]:
-        return {
-            "a_to_b": self.to_b.generator,
-            "b_to_a": self.to_a.generator,
-            "discriminator_a": self.to_a.discriminator,
-            "discriminator_b": self.to_b.discriminator,
-        }
+        return self.to_b.networks() | self.to_a.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
+        translators = [*self.to_b.trains("generator"), *self.to_a.trains("generator")]
+        discriminators = [*self.to_a.trains("discriminator"), *self.to_b.trains("discriminator")]
         return [
-            Update("translators", trains=["a_to_b", "b_to_a"], objective=self.translator_terms),
-            Update("discriminators", trains=["discriminator_a", "discriminator_b"], objective=self.discriminator_terms),
+            Update("translators", trains=translators, objective=self.translator_terms),
+            Update("discriminators", trains=discriminators, objective=self.discriminator_terms),
         ]
 
     def translator_terms(self, step: Step) -> Terms:

@@ -60,7 +60,7 @@ class Gan(Algorithm):
         loss: Annotated[Use[Loss], Field(description="the adversarial loss")] = "non-saturating",
         condition: Annotated[Use[Condition], Field(description="what samples are conditioned on")] = "none",
         augmentation: Annotated[Use[Augmentation], Field(description="of all that the discriminator sees")] = "none",
-        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = [],  # noqa: B006
+        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = (),
         discriminator_steps: Annotated[
             Scheduled, Field(ge=1, multiple_of=1, description="steps of the discriminator per step of the generator")
         ] = 1,
@@ -88,7 +88,7 @@ class Gan(Algorithm):
         return frozenset({"images"}) | self.condition.needs
 
     def networks(self) -> dict[str, nn.Module]:
-        return {"generator": self.duel.generator, "discriminator": self.duel.discriminator}
+        return self.duel.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
         return self.duel.updates(self.match, steps=self.discriminator_steps)
@@ -137,9 +137,10 @@ class Gan(Algorithm):
             condition = self.condition.sample(number, rng)
         elif condition.dim() == len(self.condition.shape or ()):
             condition = condition.expand(number, *condition.shape)
-        return self._images(latents, condition)
+        return self.generate(latents, condition)
 
-    def _images(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+    def generate(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1]."""
         parts = zip(
             latents.split(_AT_ONCE),
             condition.to(latents.device).split(_AT_ONCE) if condition is not None else [None] * len(latents),
@@ -155,17 +156,17 @@ class Gan(Algorithm):
         latents = generator.latents
         columns = self._columns(rng)
         if columns is None:
-            pictures = {"samples": Preview(self._images(latents.sample(_ROWS * _ROWS, rng), None), _ROWS)}
+            pictures = {"samples": Preview(self.generate(latents.sample(_ROWS * _ROWS, rng), None), _ROWS)}
         else:
             rows = latents.sample(_ROWS, rng).repeat_interleave(len(columns), 0)
-            images = self._images(rows, columns.repeat(_ROWS, *(1 for _ in columns.shape[1:])))
+            images = self.generate(rows, columns.repeat(_ROWS, *(1 for _ in columns.shape[1:])))
             pictures = {"samples": Preview(images, len(columns))}
         middle = latents.truncate(latents.sample(1, rng), _TRUNCATION)
         for group, size in latents.groups.items():
             if len(latents.groups) > 1 and size <= _MOST_AXES:
                 moved = torch.cat([latents.traverse(middle, group, axis, _TRAVERSED) for axis in range(size)])
                 given = columns[:1].expand(len(moved), *columns.shape[1:]) if columns is not None else None
-                pictures[f"traversal/{group}"] = Preview(self._images(moved, given), len(_TRAVERSED))
+                pictures[f"traversal/{group}"] = Preview(self.generate(moved, given), len(_TRAVERSED))
         return pictures
 
     def _columns(self, rng: torch.Generator) -> Tensor | None:

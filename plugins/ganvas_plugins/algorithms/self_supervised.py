@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -39,10 +40,9 @@ class SelfSupervised(Algorithm):
         data: Data,
         *,
         encoder: Annotated[Use[Encoder], Field(description="the self-supervised method")] = "simclr",
-        backbone: Annotated[Use[Backbone], Field(description="the network that it trains")] = {  # noqa: B006
-            "use": "timm",
-            "model": "resnet18",
-        },
+        backbone: Annotated[Use[Backbone], Field(description="the network that it trains")] = MappingProxyType(
+            {"use": "timm", "model": "resnet18"}
+        ),
         augmentation: Annotated[
             Use[Augmentation] | list[Use[Augmentation]] | None,
             Field(description="makes the views: one for all, or one per view; the encoder's own if left out"),

@@ -64,6 +64,7 @@ class InDomainClassifier(Extractor):
             segments = [Segment("binary", len(data.attributes))]
         self.judge = fit_classifier(data, targets_of, segments, steps=self.training_steps, seed=self.seed)
         self.network = self.judge.network
+        self.shape = tuple(data.shape)
 
     @property
     def accuracy(self) -> float:
@@ -77,6 +78,8 @@ class InDomainClassifier(Extractor):
 
     def forward(self, images: Tensor) -> Tensor:
         self._prepared()
+        if tuple(images.shape[1:]) != self.shape:
+            raise ValueError(f"it was trained on images of {self.shape}, these are {tuple(images.shape[1:])}")
         return self.network.embed(images)
 
     def classify(self, images: Tensor) -> Tensor:

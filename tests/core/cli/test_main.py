@@ -69,10 +69,21 @@ def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
         if run == "runs/small":
             first = images
         assert numpy.array_equal(images, first)
+    for sampler, same in (("{use: truncation, strength: 1}", True), ("truncation", False)):
+        assert ganvas(monkeypatch, *five, "--sampler", sampler) == 0
+        assert numpy.array_equal(numpy.load("out/five.npz")["images"], first) == same
     assert ganvas(monkeypatch, "sample", "runs/small", "-n", "9", "-o", "grid.png") == 0
     assert Image.open("grid.png").size == (3 * 9 + 1, 3 * 9 + 1)
     assert ganvas(monkeypatch, "sample", "runs/small", "--condition", "eleven") == 2
     assert "eleven" in capsys.readouterr().err
+
+    capsys.readouterr()
+    for sampler, said in (
+        ("truncatio", "no sampler is called 'truncatio'; did you mean 'truncation'?"),
+        ("{use: truncation, strength: 2}", "strength: must be at most 1, not 2"),
+    ):
+        assert ganvas(monkeypatch, "sample", "runs/small", "--sampler", sampler) == 2
+        assert capsys.readouterr().err == f"--sampler {sampler}: {said}\n"
 
     assert ganvas(monkeypatch, "evaluate", "runs/small", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
@@ -83,6 +94,17 @@ def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
     # A stage's folder is a spec.
     assert ganvas(monkeypatch, "train", str(folder), "--json") == 0
     assert json.loads(capsys.readouterr().out)["stages"]["gan"]["status"] == "reused"
+
+
+def test_a_stage_without_generator_has_no_sampler(here: Path, monkeypatch, capsys) -> None:
+    Path("labels.yaml").write_text(
+        "name: labels\ndataset: {use: digits}\nstages: {attributes: {use: classifier, steps: 2, batch_size: 8}}\n"
+    )
+    assert ganvas(monkeypatch, "train", "labels.yaml") == 0
+    capsys.readouterr()
+    assert ganvas(monkeypatch, "sample", "labels.yaml", "--sampler", "truncation") == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "the sampler 'truncation' needs a stage that can generate; 'classifier' cannot" in said
 
 
 def test_check_says_what_is_wrong_and_what_is_there(here: Path, monkeypatch, capsys) -> None:
@@ -99,6 +121,25 @@ def test_check_says_what_is_wrong_and_what_is_there(here: Path, monkeypatch, cap
     assert capsys.readouterr().err == said
     assert ganvas(monkeypatch, "check", "nothing.yaml") == 2
     assert capsys.readouterr().err == "nothing.yaml: there is no such file\n"
+
+
+def test_check_counts_what_a_loss_owns(here: Path, monkeypatch, capsys) -> None:
+    (here / "felt.py").write_text(
+        "from torch import nn\nfrom ganvas import Loss\nclass Felt(Loss):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.critic = nn.Linear(64, 20)\n"
+        "    def discriminator(self, real, fake): return self.critic(fake.samples.flatten(1)).mean()\n"
+        "    def generator(self, fake, real): return -self.critic(fake.samples.flatten(1)).mean()\n"
+    )
+    (here / "registry.yaml").write_text("components: {loss: {felt: ./felt.py:Felt}}\n")
+    settings = ["--set", "stages.gan.loss=felt", "--set", "stages.gan.optimizers={generator: adam, discriminator: sgd}"]
+    averaged = "stages.gan.ema={half_life: 100, networks: [LOSS]}"
+    assert ganvas(monkeypatch, "check", "small.yaml", *settings, "--set", averaged.replace("LOSS", "loss")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["generator", "discriminator", "loss"]
+    assert lines[2] == "gan              loss                        1,300 parameters"
+    assert ganvas(monkeypatch, "check", "small.yaml", *settings, "--set", averaged.replace("LOSS", "lost")) == 2
+    said = "stages.gan.ema.networks: there is no network 'lost' to average; did you mean 'loss'?\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_exit_statuses(here: Path, monkeypatch, capsys) -> None:

@@ -205,6 +205,8 @@ def test_a_component_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "        i: tuple[int, int],\n"
         '        j: str = "a: b, too long for one line with all the others",\n'
         "    ): ...\n"
+        "    def discriminator(self, real, fake): ...\n"
+        "    def generator(self, fake, real): ...\n"
     )
     (tmp_path / "registry.yaml").write_text("components: {loss: {mine: ./mine.py:Mine, hinge: ./mine.py:Mine}}")
     (tmp_path / "spec.yaml").write_text("extends: quickstart\n")

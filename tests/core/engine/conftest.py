@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganvas import Algorithm, Data, DataField, Dataset, MissingData, Step, Update
 from ganvas.engine.training import Job
+from ganvas.kinds.algorithm import flat
 from ganvas_plugins.optimizers.sgd import Sgd
 
 
@@ -90,8 +91,7 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
         """``updates`` gets the algorithm; plain gradient descent with a rate of 1 unless ``optimizers`` says else."""
         data = options.pop("data", None) or Data(Numbered(12))
         algorithm = Given(data, parts, updates)
-        flat = [u for group in algorithm.updates() for u in (group if isinstance(group, tuple) else (group,))]
-        plain = {update.optimizer_name: Sgd(lr=1.0) for update in flat}
+        plain = {update.optimizer_name: Sgd(lr=1.0) for update in flat(algorithm.updates())}
         defaults: dict[str, Any] = {
             "optimizers": plain,
             "steps": 1,

@@ -99,6 +99,55 @@ stages:
     checkpoint: {every: 4}
 """
 
+LEARNED = """
+name: learned
+dataset: {use: digits}
+stages:
+  gan:
+    use: gan
+    generator: {use: dcgan, channels: 4, latent: 4}
+    discriminator: {use: global, channels: 4}
+    loss: felt
+    regularizers: [{use: recovers, weight: 0.5, every: 2, own_step: true}]
+    steps: 12
+    batch_size: 8
+    ema: {half_life: 50, networks: [generator, loss]}
+    checkpoint: {every: 5}
+"""
+
+PARTS = """
+from torch import nn
+from torch.nn.functional import softplus
+
+from ganvas import Loss, Regularizer
+
+
+class Felt(Loss):
+    def __init__(self):
+        super().__init__()
+        self.critic = nn.Sequential(nn.Linear(64, 4), nn.Tanh(), nn.Linear(4, 1))
+
+    def discriminator(self, real, fake):
+        felt = self.critic(fake.samples.flatten(1)) - self.critic(real.samples.flatten(1))
+        return {"scores": softplus(fake.scores - real.scores).mean(), "felt": softplus(felt).mean()}
+
+    def generator(self, fake, real):
+        return softplus(-fake.scores).mean() + softplus(-self.critic(fake.samples.flatten(1))).mean()
+
+
+class Recovers(Regularizer):
+    joins = frozenset({"generator"})
+
+    def __init__(self, duel, **options):
+        super().__init__(duel, **options)
+        self.q = nn.Linear(64, 4)
+
+    def penalty(self, match):
+        return (self.q(match.fake.flatten(1)) - match.latents).square().mean()
+"""
+
+REGISTRY = "components: {loss: {felt: ./parts.py:Felt}, regularizer: {recovers: ./parts.py:Recovers}}"
+
 
 def run(spec: Path, runs: Path, moment: dict | None = None, kill_after: float | None = None) -> int:
     """Trains in a child; returns its exit code."""
@@ -183,6 +232,25 @@ def test_killed_at_a_chosen_moment(reference, tmp_path: Path, moments: list[dict
         assert code in (-signal.SIGKILL, 0), f"exit {code} at {moment}"
     assert run(spec, tmp_path) == 0
     assert_same(ended(tmp_path), whole)
+
+
+@pytest.mark.slow
+def test_networks_of_a_loss_and_of_a_regularizer_go_on(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(LEARNED)
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "registry.yaml").write_text(REGISTRY)
+    assert run(spec, tmp_path / "whole") == 0
+    for moment in ({"draw": 8}, {"draw": 4}):
+        assert run(spec, tmp_path / "killed", moment) == -signal.SIGKILL
+    assert run(spec, tmp_path / "killed") == 0
+    killed = ended(tmp_path / "killed")
+    assert_same(killed, ended(tmp_path / "whole"))
+    state = killed["gan"]["state"]
+    (early,) = {path for path in (tmp_path / "killed").glob("*/*/*/checkpoints/*.safetensors") if int(path.stem) == 10}
+    for name in ("duel.loss.critic.0.weight", "duel.regularizers.0.q.weight"):
+        assert not torch.equal(state["algorithm"][name], states.load(early)["algorithm"][name]), name
+    assert list(state["average"]) == ["generator", "loss"]
 
 
 def test_goes_on_and_not_from_the_start(reference, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas import Augmentation, Critique, Data, Duel, Match, Preview, Scheduled, Step, Update
+from ganvas import Augmentation, Critique, Data, Duel, Loss, Match, Preview, Regularizer, Scheduled, Step, Update
 from ganvas.engine import states
 from ganvas.engine.errors import BrokenState, NonFinite, Stopped
 from ganvas.engine.randomness import Randomness
@@ -333,10 +333,12 @@ def test_whether_the_length_was_read(make_job: Any) -> None:
             {"average": (Scheduled(1.0, to=0.0), ["a"])},
         ]
     ):
+        parts["a"] = Number()
         job = make_job(parts, lambda algorithm: [Update("one", ["a"], plain)], **options)
         job.folder = job.folder / str(number)
         assert train(job).length_read
         assert states.load(job.folder / "000000001.safetensors")["length_read"]
+    parts["a"] = Number()
     reads = lambda step: {"loss": parts["a"].value * step.progress}  # noqa: E731
     job = make_job(parts, lambda algorithm: [Update("one", ["a"], reads)])
     job.folder = job.folder / "last"
@@ -768,6 +770,169 @@ def test_the_loop_is_the_hand_written_one_to_the_bit(make_job: Any, mirrored: ty
         sum(losses[:6]) / 6,
         sum(losses[6:]) / 6,
     ]
+
+
+class Judging(nn.Module):
+    """A discriminator that shows its features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.head = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.Tanh()), nn.Linear(6, 1)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        features = self.trunk(samples)
+        return Critique(self.head(features).squeeze(1), features=features)
+
+
+class Learned(Loss):
+    """The scores' difference, and a linear critic of the discriminator's features."""
+
+    def __init__(self, trained_in: Any) -> None:
+        super().__init__()
+        self.trained_in, self.critic = trained_in, nn.Linear(6, 1)
+
+    def discriminator(self, real: Critique, fake: Critique) -> Tensor:
+        return (fake.scores - real.scores).mean() + functional.softplus(
+            self.critic(fake.features) - self.critic(real.features)
+        ).mean()
+
+    def generator(self, fake: Critique, real: Critique) -> Tensor:
+        return functional.softplus(-self.critic(fake.features)).mean() - fake.scores.mean()
+
+
+class Recovers(Regularizer):
+    """InfoGAN's Q: a head over the discriminator's features that finds the first latent again."""
+
+    joins = frozenset({"generator"})
+    component_name = "recovers"
+
+    def __init__(self, duel: Duel, **options: Any) -> None:
+        super().__init__(duel, **options)
+        self.q = nn.Linear(6, 1)
+
+    def penalty(self, match: Match) -> Tensor:
+        assert match.latents is not None
+        return (self.q(match.critique("fake").features) - match.latents[:, :1]).square().mean()
+
+
+def learning_duel(trained_in: str, own_step: bool) -> Duel:
+    torch.manual_seed(5)
+    regularizer = lambda duel: Recovers(duel, weight=0.5, own_step=own_step)  # noqa: E731
+    return Duel(Judging(), Learned(trained_in), None, [regularizer], nn.Linear(3, 4))
+
+
+@pytest.mark.parametrize("own_step", [False, True])
+@pytest.mark.parametrize("trained_in", ["discriminator", "generator"])
+def test_what_a_loss_and_a_regularizer_own_is_trained_as_by_hand(
+    trained_in: str, own_step: bool, make_job: Any
+) -> None:
+    real, latents = (torch.randn(5, *shape, generator=torch.Generator().manual_seed(7)) for shape in ((1, 2, 2), (3,)))
+    duel = learning_duel(trained_in, own_step)
+    start = bits(duel)
+
+    def match(side: Any, step: Step) -> Match:
+        fake = lambda: duel.generator(latents).view(-1, 1, 2, 2)  # noqa: E731
+        return Match(side, step, duel, real=real, fake=fake, latents=latents)
+
+    optimizers = {"discriminator": Adam(lr=0.01), "generator": Adam(lr=0.02)}
+    options = {"steps": 3, "optimizers": optimizers, "average": (Scheduled(8.0), ["loss", "recovers"])}
+    job = make_job(duel.networks(), lambda algorithm: duel.updates(match), **options)
+    outcome = train(job)
+
+    # By hand: who moves in which step, and on what.
+    ours = learning_duel(trained_in, own_step)
+    judge, generator, critic, q = ours.discriminator, ours.generator, ours.loss.critic, ours.regularizers[0].q
+    moved = {"discriminator": [*judge.parameters()], "generator": [*generator.parameters()]}
+    moved[trained_in] += critic.parameters()
+    moments = {"betas": (0.5, 0.999), "fused": True}
+    optimizer = {
+        "discriminator": torch.optim.Adam(moved["discriminator"], lr=0.01, **moments),
+        "generator": torch.optim.Adam([*moved["generator"], *q.parameters()], lr=0.02, **moments),
+    }
+    mean = copy.deepcopy(critic)
+
+    def descend(side: str, parameters: list[Any], loss: Tensor) -> None:
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        optimizer[side].step()
+        optimizer[side].zero_grad()
+
+    for _ in range(3):
+        fake, seen = judge(generator(latents).detach().view(-1, 1, 2, 2)), judge(real)
+        told = functional.softplus(critic(fake.features) - critic(seen.features)).mean()
+        loss = (fake.scores - seen.scores).mean() + told
+        descend("discriminator", moved["discriminator"], loss)
+        fake = judge(generator(latents).view(-1, 1, 2, 2))
+        loss = functional.softplus(-critic(fake.features)).mean() - fake.scores.mean()
+        recovered = 0.5 * (q(fake.features) - latents[:, :1]).square().mean()
+        if own_step:
+            descend("generator", moved["generator"], loss)
+            fake = judge(generator(latents).view(-1, 1, 2, 2))
+            recovered = 0.5 * (q(fake.features) - latents[:, :1]).square().mean()
+            descend("generator", [*generator.parameters(), *q.parameters()], recovered)
+        else:
+            descend("generator", [*moved["generator"], *q.parameters()], loss + recovered)
+        with torch.no_grad():
+            for averaged, live in zip(mean.parameters(), critic.parameters(), strict=True):
+                averaged.lerp_(live, 1 - 0.5 ** (4 / 8))
+
+    assert same(bits(duel), bits(ours))
+    # Biases cancel where only differences of scores are seen.
+    assert not any(torch.equal(value, start[name]) for name, value in bits(duel).items() if name.endswith("weight"))
+    assert outcome.average is not None
+    assert same(bits(outcome.average.copies["loss"].critic), bits(mean))
+    # The checkpoint holds them: weights, moments, averages.
+    state = states.load(sorted(job.folder.glob("*.safetensors"))[-1])
+    assert torch.equal(state["algorithm"]["parts.loss.critic.weight"], critic.weight)
+    assert torch.equal(state["algorithm"]["parts.recovers.q.weight"], q.weight)
+    assert {name: len(held["state"]) for name, held in state["optimizers"].items()} == {
+        side: len(made.state) for side, made in optimizer.items()
+    }
+    assert list(state["average"]) == ["loss", "recovers"]
+
+
+def test_a_loss_that_never_asks_its_own_network_stops(make_job: Any) -> None:
+    duel = learning_duel("discriminator", own_step=False)
+    duel.loss.discriminator = lambda real, fake: (fake.scores - real.scores).mean()  # type: ignore[method-assign]
+
+    def match(side: Any, step: Step) -> Match:
+        fake = lambda: duel.generator(torch.ones(4, 3)).view(-1, 1, 2, 2)  # noqa: E731
+        return Match(side, step, duel, real=step.batch["images"], fake=fake)
+
+    with pytest.raises(ValueError) as caught:
+        train(make_job(duel.networks(), lambda algorithm: duel.updates(match)))
+    assert str(caught.value) == (
+        "the update 'discriminator' trains 'loss', but its objective gave that network no gradient: "
+        "is something detached on the way?"
+    )
+
+
+def test_what_an_author_froze_stays(make_job: Any) -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.still, self.moving = Number(2.0).requires_grad_(False), Number(1.0)
+
+    parts = {"a": Holds(), "b": nn.Identity()}
+    seen: list[bool] = []
+
+    def objective(step: Step) -> dict[str, Tensor]:
+        seen.append(parts["a"].still.value.requires_grad)
+        return {"loss": parts["a"].still.value * parts["a"].moving.value}
+
+    train(make_job(parts, lambda algorithm: [Update("one", ["a"], objective)], steps=2))
+    assert seen == [False, False]
+    assert bits(parts["a"]) == {"still.value": torch.tensor(2.0), "moving.value": torch.tensor(1.0 - 2 * 2.0)}
+
+
+def test_a_frozen_network_may_be_shared_by_two_optimizers() -> None:
+    shared = Number().requires_grad_(False)
+    networks = {name: nn.ModuleDict({"own": Number(), "shared": shared}) for name in ("a", "b")}
+    updates = [Update(name, [name], lambda step: {}) for name in networks]
+    check_updates(networks, updates, {"a", "b"})
+    shared.requires_grad_(True)
+    with pytest.raises(ValueError, match="a parameter of 'b' belongs to two optimizers, 'a' and 'b'"):
+        check_updates(networks, updates, {"a", "b"})
 
 
 def test_numpy_and_python_draw_the_same_after_a_restart(make_job: Any) -> None:

@@ -9,7 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas import Augmentation, Critique, Duel, Generated, Head, Loss, Match, Regularizer, Scheduled, Step, Update
+from ganvas import (
+    Augmentation,
+    Critique,
+    Duel,
+    Generated,
+    Head,
+    Loss,
+    Match,
+    Regularizer,
+    Scheduled,
+    Step,
+    Trained,
+    Update,
+)
 
 
 class Critic(nn.Module):
@@ -72,9 +85,11 @@ def make_step(index: int = 0) -> Step:
     )
 
 
-def make_duel(*regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None) -> Duel:
+def make_duel(
+    *regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None, names: Any = None
+) -> Duel:
     torch.manual_seed(0)
-    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4))
+    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4), names)
 
 
 def make_match(duel: Duel, side: Any = "discriminator", index: int = 0) -> Match:
@@ -312,7 +327,7 @@ def test_where_steps_of_their_own_stand() -> None:
 
 def test_a_duel_of_other_networks() -> None:
     updates = update_names(
-        make_duel(lambda duel: Constant(duel, own_step=True)), names={"discriminator": "judge_a", "generator": "a_to_b"}
+        make_duel(lambda duel: Constant(duel, own_step=True), names={"discriminator": "judge_a", "generator": "a_to_b"})
     )
     assert [(update.name, update.trains, update.optimizer_name) for update in updates] == [
         ("judge_a", ["judge_a"], "judge_a"),
@@ -338,6 +353,121 @@ def test_constraints_hold_after_every_step_of_their_side() -> None:
         after(make_step())
     assert told == ["held", "held"]
     assert all(update.after is None for update in update_names(make_duel()))
+
+
+# -- networks of the parts' own ----------------------------------------------------------------------------------------
+
+
+class Learned(Plain):
+    """A loss with a network of its own, and with one that is frozen and one that is trained already."""
+
+    def __init__(self, trained_in: Any = "discriminator") -> None:
+        super().__init__()
+        self.trained_in = trained_in
+        self.critic = nn.Linear(4, 1)
+        self.trained = Trained(nn.Linear(4, 4))
+
+
+class Owns(Constant):
+    def __init__(self, duel: Duel, *given: Any, trained_in: Any = "discriminator", **options: Any) -> None:
+        super().__init__(duel, *given, **options)
+        self.trained_in = trained_in
+        self.q = nn.Linear(2, 2)
+
+
+def test_what_parts_own_is_trained_in_the_update_they_name() -> None:
+    both = ("generator", "discriminator")
+    duel = make_duel(
+        lambda duel: Constant(duel),
+        lambda duel: Owns(duel),
+        lambda duel: Owns(duel, ("generator",)),  # the only side it joins
+        lambda duel: Owns(duel, both, trained_in="generator"),
+        lambda duel: Owns(duel, both, own_step=True),
+        loss=Learned(),
+    )
+    assert {name: sum(p.numel() for p in network.parameters()) for name, network in duel.networks().items()} == {
+        "generator": 12,
+        "discriminator": 49,
+        "loss": 5,
+        "owns": 6,
+        "owns-2": 6,
+        "owns-3": 6,
+        "owns-4": 6,
+    }
+    assert {update.name: (update.trains, update.optimizer_name) for update in update_names(duel)} == {
+        "discriminator": (["discriminator", "loss", "owns"], "discriminator"),
+        "discriminator.owns-4": (["discriminator", "owns-4"], "discriminator"),
+        "generator": (["generator", "owns-2", "owns-3"], "generator"),
+        "generator.owns-4": (["generator"], "generator"),
+    }
+    assert duel.trains("generator") == ["generator", "owns-2", "owns-3"]
+    assert [update.trains for update in update_names(make_duel(loss=Learned("generator")))] == [
+        ["discriminator"],
+        ["generator", "loss"],
+    ]
+
+
+def test_parts_of_several_duels_have_names_of_their_own() -> None:
+    names = {"discriminator": "judge_a", "generator": "b_to_a"}
+    duel = make_duel(lambda duel: Owns(duel, ("generator",), own_step=True), loss=Learned(), names=names)
+    assert list(duel.networks()) == ["b_to_a", "judge_a", "judge_a.loss", "b_to_a.owns"]
+    assert [(update.name, update.trains) for update in update_names(duel)] == [
+        ("judge_a", ["judge_a", "judge_a.loss"]),
+        ("b_to_a", ["b_to_a"]),
+        ("b_to_a.owns", ["b_to_a", "b_to_a.owns"]),
+    ]
+
+
+def test_a_regularizer_called_as_a_player_takes_no_players_name() -> None:
+    def build(duel: Duel) -> Owns:
+        made = Owns(duel)
+        made.component_name = "generator"
+        return made
+
+    duel = make_duel(build)
+    assert duel.networks()["generator"] is duel.generator
+    assert duel.networks()["generator-2"] is duel.regularizers[0]
+
+
+def test_what_is_frozen_when_a_duel_is_built_is_not_trained() -> None:
+    duel = make_duel(loss=Learned().requires_grad_(False))
+    assert list(duel.networks()) == ["generator", "discriminator"]
+    duel = make_duel(loss=Learned())
+    duel.requires_grad_(False)  # as training does between updates
+    assert list(duel.networks()) == ["generator", "discriminator", "loss"]
+    assert not [name for name, _ in duel.loss.named_parameters() if name.startswith("trained")]
+
+
+def test_an_augmentation_with_a_network_of_its_own() -> None:
+    class Shifts(Adding):
+        def __init__(self) -> None:
+            super().__init__()
+            self.by = nn.Parameter(torch.zeros(()))
+
+        def forward(self, images: Tensor, side: str, rng: torch.Generator) -> Tensor:
+            return images * (1 + self.by)
+
+    duel = make_duel(augmentation=Shifts())
+    assert duel.trains("discriminator") == ["discriminator", "augmentation"]
+    sum(duel.terms(make_match(duel)).values()).backward()
+    assert duel.augmentation is not None
+    assert duel.augmentation.by.grad != 0
+
+
+def test_the_generator_learns_through_a_frozen_loss() -> None:
+    class Felt(Learned):
+        def generator(self, fake: Critique, real: Critique) -> Tensor:
+            assert fake.samples is not None
+            return self.critic(fake.samples.flatten(1)).mean()
+
+    duel = make_duel(loss=Felt())
+    duel.loss.requires_grad_(False)
+    duel.discriminator.requires_grad_(False)
+    match = make_match(duel, "generator")
+    duel.terms(match)["adversarial"].backward()
+    expected = duel.loss.critic.weight.expand(3, 4).T @ match.latents / 3
+    assert torch.allclose(duel.generator.weight.grad, expected)
+    assert duel.loss.critic.weight.grad is None
 
 
 def test_prepare_sees_both_networks_once() -> None:
@@ -413,6 +543,12 @@ def test_an_augmentation_without_gradients() -> None:
     assert str(caught.value) == (
         "Hard is not differentiable and cannot stand before a discriminator; use diffaugment or none"
     )
+
+
+def test_a_part_that_is_trained_on_no_side() -> None:
+    with pytest.raises(ValueError) as caught:
+        make_duel(loss=Learned("critic"))
+    assert str(caught.value) == "Learned is trained_in 'critic'; make it 'discriminator' or 'generator'"
 
 
 def test_a_head_and_a_loss_that_do_not_meet() -> None:

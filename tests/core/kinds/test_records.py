@@ -62,6 +62,16 @@ def test_truncation_pulls_towards_zero() -> None:
     assert Latents({"z": 2}).truncate(latents, 1).tolist() == latents.tolist()
 
 
+def test_confined_latents_keep_their_quantiles() -> None:
+    prior = Latents({"z": 3, "u": 1}, {"u": "uniform"})
+    # Φ(1) - ½ = 0.341345, of which 60 % is 0.204807 = Φ(0.538276) - ½; the median stays; the bound is Φ⁻¹(0.8).
+    latents = torch.tensor([[1.0, 0.0, -9.0, 0.5]])
+    assert prior.confine(latents, 0.6)[0].tolist() == pytest.approx([0.538276, 0, -0.841621, 0.3], abs=1e-6)
+    assert prior.confine(latents, 1) is latents
+    assert prior.confine(latents, 0).tolist() == [[0, 0, 0, 0]]
+    assert prior.confine(latents, 1 - 1e-9).isfinite().all()
+
+
 def test_traverse_moves_one_axis_only() -> None:
     latent = torch.arange(9.0)[None]
     moved = GROUPS.traverse(latent, "layer0", 1, [-4, 0, 4])

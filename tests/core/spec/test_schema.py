@@ -244,6 +244,7 @@ def test_a_component_by_its_plugin(errors) -> None:
 def test_two_plugins_with_one_name_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from ganvas import Loss\n\n\nclass Mine(Loss):\n    def __init__(self, *, own: int = 3): ...\n"
+        "    def discriminator(self, real, fake): ...\n    def generator(self, fake, real): ...\n"
     )
     (tmp_path / "registry.yaml").write_text("components: {loss: {hinge: ./mine.py:Mine}}")
     schema = spec_schema(Host(tmp_path))

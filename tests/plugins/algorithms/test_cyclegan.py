@@ -35,12 +35,12 @@ def data(a=(1, 4, 4), b=(1, 4, 4)):
     return Data(None, {"fields": fields, "classes": [], "attributes": [], "fingerprint": ""})
 
 
-def cyclegan(given=None, **options):
+def cyclegan(given=None, loss=lambda: LeastSquares(factor=1.0), **options):
     return CycleGan(
         data() if given is None else given,
         translator=Affine,
         discriminator=Judge,
-        loss=lambda: LeastSquares(factor=1.0),
+        loss=loss,
         augmentation=NoAugmentation,
         **options,
     )
@@ -178,6 +178,24 @@ def test_pooled_images_carry_no_gradient_and_the_pool_is_part_of_the_state():
     assert not algorithm.pool_a.images.requires_grad
     assert algorithm.pool_a.filled == 3
     torch.testing.assert_close(algorithm.state_dict()["pool_a.images"][:3], moment.batch["b.images"])
+
+
+def test_losses_with_networks_of_their_own_are_trained_apart():
+    class Learned(LeastSquares):
+        def __init__(self):
+            super().__init__()
+            self.factor_ = nn.Parameter(torch.ones(()))
+
+    built = [Learned(), Learned()]
+    built[1].trained_in = "generator"
+    given = iter(built)
+    algorithm = cyclegan(loss=lambda: next(given))
+    translators, discriminators = algorithm.updates()
+    assert translators.trains == ["a_to_b", "b_to_a", "b_to_a.loss"]
+    assert discriminators.trains == ["discriminator_a", "discriminator_b", "discriminator_b.loss"]
+    networks = algorithm.networks()
+    assert set(networks) == {*translators.trains, *discriminators.trains}
+    assert [networks["discriminator_b.loss"], networks["b_to_a.loss"]] == built
 
 
 def test_translation_and_previews():

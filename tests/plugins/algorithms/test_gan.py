@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from ganvas import Condition, Critique, Data, Discriminator, Generator, Latents, Scheduled, Segment, Step, Trained
+from ganvas.kinds.networks import place
 from ganvas_plugins.algorithms.gan import Gan
 from ganvas_plugins.augmentations.none import NoAugmentation
 from ganvas_plugins.losses.non_saturating import NonSaturating
@@ -171,6 +172,38 @@ def test_samples_follow_the_condition_that_is_asked_for():
     assert torch.equal(drawn, algorithm.sample(300, rng=torch.Generator().manual_seed(1)))
     assert gan().sample(3).shape == (3, 1, 4, 4)
     assert not images.requires_grad
+
+
+def test_images_of_latents_are_made_in_parts_and_in_order():
+    algorithm = gan(Classes)
+    latents, rows = torch.randn(600, 5), torch.eye(CLASSES)[torch.arange(600) % CLASSES]
+    torch.testing.assert_close(algorithm.generate(latents, rows), algorithm.duel.generator(latents, rows))
+    plain = gan()
+    torch.testing.assert_close(plain.generate(latents[:3]), plain.duel.generator(latents[:3]))
+
+
+def test_what_a_loss_owns_is_a_network_that_moves_with_the_others():
+    class Learned(NonSaturating):
+        trained_in = "generator"
+
+        def __init__(self):
+            super().__init__()
+            self.critic = nn.Linear(2, 1)
+
+    algorithm = Gan(
+        data(),
+        generator=Toy,
+        discriminator=Judge,
+        loss=Learned,
+        condition=None_,
+        augmentation=NoAugmentation,
+    )
+    assert list(algorithm.networks()) == ["generator", "discriminator", "loss"]
+    assert [update.trains for update in algorithm.updates()] == [["discriminator"], ["generator", "loss"]]
+    assert set(algorithm.products()) == {"generator", "discriminator"}
+    assert "duel.loss.critic.weight" in algorithm.state_dict()
+    place(algorithm, torch.device("meta"))
+    assert algorithm.networks()["loss"].critic.weight.device.type == "meta"
 
 
 def test_previews_show_classes_across_and_an_axis_per_row():

@@ -1,0 +1,70 @@
+"""Every bundled component keeps the contract of its kind. A component without a line in OPTIONS is tried as it is."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganvas.registry.plugins import Host
+from ganvas.testing import Check, conformance
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import miniatures
+
+# Small data sets in their real formats. Options are checked, and their paths with them, when tests are collected.
+FOLDER = tempfile.TemporaryDirectory()
+ROOT = Path(FOLDER.name)
+miniatures.write_flat_folder(ROOT / "flat", number=6, height=20, width=16)
+miniatures.write_cifar10(ROOT / "cifar10", per_batch=2)
+miniatures.write_celeba(ROOT / "celeba", number=8)
+miniatures.write_afhq(ROOT / "afhq", per_class=1, side=64)
+miniatures.write_idx_folder(ROOT / "idx", train=20, test=10)
+
+SMALL = {"use": "timm", "model": "test_resnet"}
+
+# Small networks, and what has no default.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dataset/image-folder": {"root": str(ROOT / "flat"), "flip": True},
+    "dataset/cifar10": {"root": str(ROOT / "cifar10"), "flip": True},
+    "dataset/celeba": {"root": str(ROOT / "celeba"), "size": 16},
+    "dataset/afhq": {"root": str(ROOT / "afhq"), "size": 16},
+    "dataset/fashion-mnist": {"root": str(ROOT / "idx")},
+    "dataset/digits": {"flip": True, "holdout": 0.98},
+    "backbone/timm": {"model": "test_resnet"},
+    "extractor/classifier": {"training": 2},
+    "generator/dcgan": {"channels": 4, "latent": 8},
+    "generator/eigengan": {"channels": 4, "basis": 2, "noise": 4},
+    "discriminator/global": {"channels": 4},
+    "discriminator/patch": {"channels": 4, "layers": 2},
+    "discriminator/dcgan": {"channels": 4},
+    "translator/resnet": {"channels": 4, "blocks": 1},
+    "algorithm/self-supervised": {"backbone": SMALL},
+    "algorithm/cyclegan": {
+        "translator": {"use": "resnet", "channels": 4, "blocks": 1},
+        "discriminator": {"use": "patch", "channels": 4, "layers": 1},
+    },
+    "metric/fid": {"extractor": "ganvas.testing/double", "samples": 20},
+    "metric/attribute-accuracy": {"training": 2, "samples": 20},
+    "metric/diversity": {"samples": 20},
+}
+SLOW = {"extractor/efficientnet-lite0"}
+
+
+def checks() -> list[Any]:
+    """The checks of all components; those that import much or compute long are slow."""
+    found = []
+    for entry in Host().entries():
+        name = f"{entry.kind}/{entry.name}"
+        marks = [pytest.mark.slow] if name in SLOW else []
+        for check in conformance(name, **OPTIONS.get(name, {})):
+            found.append(pytest.param(check, id=f"{name}-{check.__name__}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("check", checks())
+def test_conformance(check: Check) -> None:
+    check()
