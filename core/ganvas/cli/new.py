@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 import keyword
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ganvas
-from ganvas.kinds import KINDS
+from ganvas.cli.showing import in_line
+from ganvas.kinds import KINDS, placed
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.registry.plugins import Host
 
-__all__ = ["Package", "placed", "write_package"]
+__all__ = ["Package", "write_package"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -71,7 +70,7 @@ class Package:
     def commands(self) -> list[str]:
         """What uses the component by its name, in the quickstart."""
         settings = [
-            f"--set {shlex.quote(f'{path}={_flow(value)}')}" for path, value in placed(self.kind, self.name).items()
+            f"--set {shlex.quote(f'{path}={in_line(value)}')}" for path, value in placed(self.kind, self.name).items()
         ]
         train = " ".join(["ganvas train quickstart", *settings])
         return [train, *([f"ganvas sample runs/quickstart --sampler {self.name}"] if self.kind == "sampler" else [])]
@@ -161,55 +160,3 @@ def _summary(source: str) -> str:
     """The first line of the component's docstring."""
     classes = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "Template")
     return (ast.get_docstring(next(classes)) or "").partition("\n")[0]
-
-
-def _flow(value: Any) -> str:
-    """A value as YAML in one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(inner) for inner in value) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def placed(kind: str, name: str) -> dict[str, Any]:
-    """The overrides, path -> value, that put a component into the quickstart by its name."""
-    keep_classes = {"use": "classification", "classifier": "attributes", "own_step": False}
-    table: dict[str, dict[str, Any]] = {
-        "dataset": {"dataset": name},
-        "augmentation": {"stages.gan.augmentation": name},
-        "backbone": {"stages.features.backbone": name},
-        "encoder": {"stages.features.encoder": name},
-        "condition": {"stages.attributes.condition": name, "stages.gan.condition": name},
-        "classifier": {"stages.attributes.classifier": name},
-        "extractor": {"stages.gan.evaluate.metrics": [{"use": "fid", "extractor": name}]},
-        # the quickstart's other regularizer of the generator is one of its generator's subspaces
-        "generator": {"stages.gan.generator": name, "stages.gan.regularizers": [keep_classes]},
-        "translator": {
-            "stages.gan": {
-                "use": "cyclegan",
-                "translator": name,
-                "discriminator": {"use": "patch", "channels": 16, "layers": 1, "norm": "instance"},
-                "dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "digits", "size": 28}},
-                "steps": 500,
-                "batch_size": 16,
-            }
-        },
-        "head": {"stages.gan.discriminator.head": name},
-        "discriminator": {"stages.gan.discriminator": name},
-        "loss": {"stages.gan.loss": name},
-        "regularizer": {"stages.gan.regularizers[3]": name},
-        "algorithm": {
-            "stages.gan": {
-                "use": name,
-                "steps": 1500,
-                "batch_size": 64,
-                "evaluate": {"metrics": [{"use": "fid", "extractor": "classifier"}]},
-            }
-        },
-        "metric": {"stages.gan.evaluate.metrics": [name]},
-        "tracker": {"trackers": ["tensorboard", name]},
-        "optimizer": {"stages.gan.optimizers": name},
-        "sampler": {},
-    }
-    return table[kind]

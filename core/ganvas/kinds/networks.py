@@ -85,7 +85,8 @@ class Head(nn.Module):
 
     Attributes:
         conditional: whether the scores depend on the condition.
-        gives: extra fields of its critiques; ``demands``: those that the loss must use, or the head is trained wrong.
+        gives: extra fields of its critiques.
+        demands: those that the loss must use, or the head is trained wrong.
     """
 
     conditional: bool = False

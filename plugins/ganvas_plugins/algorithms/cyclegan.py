@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -53,6 +53,11 @@ class CycleGan(Algorithm):
         "discriminator_b": Discriminator,
     }
     averaged = ("a_to_b", "b_to_a")
+    example: ClassVar[Mapping[str, Any]] = {
+        "stages.gan": ...,
+        "stages.gan.dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "digits", "size": 28}},
+        "stages.gan.steps": 500,
+    }
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class Gan(Algorithm):
 
     gives = {"generator": Generator, "discriminator": Discriminator}
     averaged = ("generator",)
+    example = {"stages.gan": ..., "stages.gan.steps": 500, "stages.gan.evaluate.metrics": []}
 
     def __init__(
         self,
