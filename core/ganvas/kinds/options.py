@@ -179,10 +179,19 @@ class Scheduled:
             return self.value * (self.to / self.value) ** share
         return self.value + (self.to - self.value) * _SHAPES[self.shape](share)
 
-    def numbers(self) -> list[float]:
-        """Every number the value may take at its corners, for bounds."""
-        corners = [self.value, self.to, self.first and self.first[1], self.every and self.every[1]]
-        return [corner for corner in corners if corner is not None]
+    def plain(self) -> Any:
+        """The schedule as it would stand in a spec; a constant as a number."""
+        if self.constant:
+            return self.value
+        if self.to is None and not self.warm_up:
+            plain: dict[str, Any] = {"value": self.value}
+        else:
+            plain = {"from": self.value}
+            plain |= {"to": self.to, "shape": self.shape} if self.to is not None else {"to": self.value}
+            plain |= {"over": {self.over[0]: self.over[1]}} if self.over else {}
+            plain |= {name: getattr(self, name) for name in ("hold", "warm_up") if getattr(self, name)}
+        plain |= {name: list(getattr(self, name)) for name in ("first", "every") if getattr(self, name)}
+        return plain
 
 
 class Incidental:

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Incidental, Scheduled, Trained, Use
@@ -165,14 +164,24 @@ class Option:
         return {
             "name": self.name,
             "type": self.form.describe() + bounds(self.form),
-            "default": None if self.required else to_jsonable_python(self.default, fallback=_jsonable),
+            "default": None if self.required else _plain(self.default),
             "required": self.required,
             "description": self.description,
         }
 
 
-def _jsonable(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+def _plain(value: Any) -> Any:
+    """A default as it would stand in a spec."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Scheduled():
+            return value.plain()
+        case Mapping():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    return str(value)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from ganvas.kinds.options import Scheduled
 from ganvas.registry.digest import source_digest
 from ganvas.registry.plugins import Host
 from ganvas.spec.experiment import DatasetSpec, StageSpec
-from ganvas.spec.validate import Component, GroupValue, StageReference, plain_schedule
+from ganvas.spec.validate import Component, GroupValue, StageReference
 
 __all__ = ["changes", "key_of", "key_parts", "sources"]
 
@@ -45,7 +45,7 @@ def key_parts(
             case StageReference():
                 parts[path] = f"{key_of_reference(value)}{'.' + value.part if value.part else ''}"
             case Scheduled():
-                parts[path] = json.dumps(plain_schedule(value))
+                parts[path] = json.dumps(value.plain())
             case list() | tuple():
                 parts[f"{path} (how many)"] = str(len(value))
                 for index, inner in enumerate(value):

@@ -100,7 +100,7 @@ def plain_value(value: Any) -> Any:
         case StageReference():
             return str(value.folder) if value.folder is not None else value.text
         case Scheduled():
-            return plain_schedule(value)
+            return value.plain()
         case Path():
             return str(value)
         case list() | tuple():
@@ -108,21 +108,6 @@ def plain_value(value: Any) -> Any:
         case Mapping():
             return {name: plain_value(inner) for name, inner in value.items()}
     return value
-
-
-def plain_schedule(value: Scheduled) -> Any:
-    """A schedule as it would stand in a spec; a constant as a number."""
-    if value.constant:
-        return value.value
-    if value.to is None and not value.warm_up:
-        plain: dict[str, Any] = {"value": value.value}
-    else:
-        plain = {"from": value.value}
-        plain |= {"to": value.to, "shape": value.shape} if value.to is not None else {"to": value.value}
-        plain |= {"over": {value.over[0]: value.over[1]}} if value.over else {}
-        plain |= {name: getattr(value, name) for name in ("hold", "warm_up") if getattr(value, name)}
-    plain |= {name: list(getattr(value, name)) for name in ("first", "every") if getattr(value, name)}
-    return plain
 
 
 class Validator:

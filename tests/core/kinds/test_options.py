@@ -176,7 +176,6 @@ def test_the_critic_steps_of_wgans_reference_implementation() -> None:
     assert [index for index, value in enumerate(found) if value == 100] == [*range(25), 500, 1000]
     assert set(found) == {5, 100}
     assert not scheduled.constant
-    assert scheduled.numbers() == [5, 100, 100]
 
 
 def test_progress_is_a_number_and_a_position() -> None:

@@ -191,7 +191,7 @@ def test_a_mistake_is_one_message_about_itself(check, tmp_path: Path) -> None:
     assert sorted(said) == [
         f"{gan}.discriminator.head: Additional properties are not allowed ('kernal' was unexpected)",
         f"{gan}.loss: Additional properties are not allowed ('margn' was unexpected)",
-        f"{gan}.optimizers.discriminator: 'adm' is not one of ['adam', 'adamw', 'rmsprop', 'sgd']",
+        f"{gan}.optimizers.discriminator: 'adm' is not one of ['adam', 'adamw', 'lars', 'rmsprop', 'sgd']",
         f"{gan}.optimizers.generator.lr: 'to' is a required property",
     ]
 
@@ -273,5 +273,5 @@ def test_what_editors_offer(schema: dict[str, Any]) -> None:
         "description": "the adversarial loss",
         "default": "non-saturating",
     }
-    assert gan["optimizers"]["examples"] == ["adam", "adamw", "rmsprop", "sgd"]
+    assert gan["optimizers"]["examples"] == ["adam", "adamw", "lars", "rmsprop", "sgd"]
     assert gan["precision"]["enum"] == ["float32", "bf16"]
