@@ -16,8 +16,8 @@ class FrozenMaps(nn.Module):
     """Images (N, C, H, W) in [-1, 1] -> named feature maps (N, F_l, H_l, W_l) of a frozen network.
 
     Frozen means: in eval mode whatever mode it is put into, no parameter asks for a gradient, gradients pass through to
-    the images. A backbone is part of the state of what holds it; the encoder of an earlier stage is not, as that
-    stage's own folder keeps it.
+    the images. A backbone is part of the state of what holds it; the encoder of an earlier stage is not, as the engine
+    keeps what a stage uses.
 
     Attributes:
         shapes: name -> (F_l, H_l, W_l) of each map that is given, from the finest to the coarsest.

@@ -25,12 +25,13 @@ class ProjectedDiscriminator(Discriminator):
 
     so a loss averages what the paper sums over the discriminators: each D_l halves its map until the shorter side is 4
     to 7 places (4x4 convolutions of stride 2; a 3x3 one where the map is that small already), with spectral
-    normalisation in every layer and leaky ReLU (0.2), then the head scores every place. Without batch norm a score is
+    normalisation in every layer and leaky ReLU (0.2), then the head scores every place. From 8 places on all scales
+    weigh alike where sides halve evenly; smaller maps have fewer scores and weigh less. Without batch norm a score is
     one sample's own.
 
     Scores (N, P), features (N, ``channels``, P) with the P places of all scales, ``layers`` by scale. Only the D_l are
-    trained: the network stays in eval mode, and neither it nor the projections change; all but an earlier stage's
-    encoder is saved with the stage. Gradients pass through to the samples. Conditional only where its head is.
+    trained: the network stays in eval mode, and neither it nor the projections change; both are saved with the stage.
+    Gradients pass through to the samples. Conditional only where its head is.
 
     Raises:
         ValueError: the network cannot take the images or has no such layer, or the head gives more than scores.
