@@ -146,13 +146,11 @@ def main() -> None:
         for workers in choices:
             theirs[workers].append(lightly(data, chosen.model, chosen.batch, STEPS, workers))
     print(f"SimCLR, {chosen.model}, {chosen.size}x{chosen.size} RGB, batch {chosen.batch}, {chosen.threads} threads")
-    speed = chosen.batch / statistics.median(ours)
-    print(f"  ganvas                 {speed:8.0f} images/s")
+    print(f"  ganvas                 {chosen.batch / statistics.median(ours):8.0f} images/s")
     for workers, seconds in theirs.items():
         ratio = statistics.median(b / a for a, b in zip(ours, seconds))
-        print(
-            f"  lightly, {workers} workers     {chosen.batch / statistics.median(seconds):8.0f} images/s, ratio {ratio:.2f}"
-        )
+        speed = chosen.batch / statistics.median(seconds)
+        print(f"  lightly, {workers} workers     {speed:8.0f} images/s, ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

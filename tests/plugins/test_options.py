@@ -371,6 +371,38 @@ CASES: dict[str, dict[str, Any]] = {
             "regularizers": [{"use": "classification", "classifier": "attributes", "place": "after"}],
         },
     ),
+    "features as the condition, and as a distance": chain(
+        gan={
+            **CONDITIONAL,
+            "condition": {"use": "latent", "encoder": "features", "normalise": "unit", "samples": 50},
+            "fakes": "batch",
+            "regularizers": [
+                {
+                    "use": "perceptual",
+                    "network": "features",
+                    "layers": ["stage1", "stage3"],
+                    "distance": "l1",
+                    "weight": {"from": 1.0, "to": 0.5},
+                    "every": 2,
+                    "rescale": False,
+                    "own_step": True,
+                    "place": "first",
+                }
+            ],
+        },
+    ),
+    "features as what is judged": gan(
+        discriminator={
+            "use": "projected",
+            "network": BACKBONE,
+            "layers": ["stage1", "stage2"],
+            "mixing": "channels",
+            "channels": 4,
+            "head": {"use": "linear", "kernel": 3},
+        },
+        regularizers=[{"use": "r1", "weight": 1.0}],
+        ema={"half_life": 10, "networks": ["discriminator"]},
+    ),
     "classifiers of images": {
         "dataset": DIGITS,
         "stages": {

@@ -71,8 +71,14 @@ def place(module: nn.Module, device: torch.device) -> None:
 
 
 class Translator(Network):
-    """Image -> image. Built with ``(shape, condition)``, the shape of its output; ``inputs`` may differ in channels."""
+    """Image -> image. Built with ``(shape, condition)``, the shape of its output; ``inputs`` may differ in channels.
 
+    Attributes:
+        sample_shape: (C, H, W) of what it makes, where it says so.
+        conditional: whether the network uses its condition.
+    """
+
+    sample_shape: Shape
     conditional: bool = False
 
     @abstractmethod
@@ -158,6 +164,13 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.encode(images)
+
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) -> named maps (N, F_l, H_l, W_l): those of ``self.backbone``, where the encoder keeps it so."""
+        backbone = getattr(self, "backbone", None)
+        if not isinstance(backbone, Backbone):
+            raise NotImplementedError(f"{type(self).__name__} offers no feature maps")
+        return backbone.feature_maps(images)
 
     def after_update(self, progress: Progress) -> None:
         """Runs after each optimizer step, without gradients (targets that follow).

@@ -297,7 +297,8 @@ class Arena(algorithm.Algorithm):
         real = step.batch["images"]
         generator: Any = self.duel.generator
         latents = generator.latents.sample(len(real), step.rng)
-        judged, asked = self.condition.of(step.batch), self.condition.sample(len(real), step.rng)
+        judged = self.condition.of(step.batch)
+        asked = judged if self.duel.paired else self.condition.sample(len(real), step.rng)
         return duel.Match(
             side,
             step,
@@ -366,8 +367,11 @@ def training(
     return made
 
 
-def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> Arena:
-    """A duel of doubles, but for the parts that are given; on the labels, where there is a condition."""
+def arena(given: data.Data, condition: tuple[int, ...] | None, *, paired: bool = False, **parts: Any) -> Arena:
+    """A duel of doubles, but for the parts that are given; on the labels, where there is a condition.
+
+    ``paired``: fakes are made from the conditions of the reals.
+    """
     shape = given.shape
     made = duel.Duel(
         parts.get("discriminator") or Discriminator(shape, condition, head=Head),  # type: ignore[arg-type]
@@ -375,6 +379,7 @@ def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> 
         parts.get("augmentation"),
         parts.get("regularizers", ()),
         parts.get("generator") or Generator(shape, condition),
+        paired=paired,
     )
     return Arena(given, made, NoCondition(given) if condition is None else Condition(given))
 

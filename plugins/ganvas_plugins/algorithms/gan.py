@@ -78,7 +78,14 @@ class Gan(Algorithm):
             raise ValueError(f"{name} ignores its condition; use a conditional generator, or condition: none")
         if fakes == "balanced" and [segment.kind for segment in self.condition.segments] != ["one-hot"]:
             raise ValueError("balanced fakes need a condition that is one class; use fakes: sampled")
-        self.duel = Duel(discriminator(data.shape, self.condition.shape), loss(), augmentation(), regularizers, network)
+        self.duel = Duel(
+            discriminator(data.shape, self.condition.shape),
+            loss(),
+            augmentation(),
+            regularizers,
+            network,
+            paired=fakes == "batch" and self.condition.shape is not None,
+        )
         self.duel.segments = tuple(self.condition.segments)
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes
