@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,6 +25,13 @@ class Latent(EncodedCondition):
     With ``fakes: batch`` each fake is made from the features of one real of its batch, as in the paper.
     Source: Durall et al., "Latent Space Conditioning on Generative Adversarial Networks", 2021, section 3.
     """
+
+    # The quickstart's classifier and its metrics ask for classes.
+    example: ClassVar[Mapping[str, Any]] = {
+        "stages.gan.condition": ...,
+        "stages.gan.regularizers": [],
+        "stages.gan.evaluate.metrics": [],
+    }
 
     def __init__(
         self,

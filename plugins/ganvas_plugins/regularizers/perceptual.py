@@ -1,6 +1,7 @@
 """``regularizer: perceptual``."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +31,7 @@ class Perceptual(Regularizer):
     equation 2 (feature reconstruction loss).
     """
 
+    example: ClassVar[Mapping[str, Any]] = {"stages.gan.fakes": "batch", "stages.gan.regularizers": [...]}
     joins = frozenset({"generator"})
 
     def __init__(

@@ -36,6 +36,7 @@ BEYOND = {
         "algorithm: ",
         "metric: samples of an encoder",
         "several: of two stages that cannot be built",
+        "frozen: ",
     ),
     "it depends on the data": ("fields: ",),
     "it stands on the command line": ("--set: ",),
@@ -48,7 +49,13 @@ BEYOND = {
     ),
 }
 # Of those classes, what it rejects nevertheless.
-REJECTED = ("references: something that is no name", "references: a broken stage's", "--set: a path of dots")
+REJECTED = (
+    "references: something that is no name",
+    "references: a broken stage's",
+    "--set: a path of dots",
+    "frozen: the condition latent",
+    "frozen: looking through no ",
+)
 
 
 def table() -> ModuleType:
@@ -267,7 +274,8 @@ def test_what_editors_offer(schema: dict[str, Any]) -> None:
     """Names stand in ``examples``: those that need no options, for options that are components or lists of them."""
     gan = schema["definitions"]["algorithm/gan"]["properties"]
     assert schema["definitions"]["condition"]["examples"] == ["labels", "none"]
-    assert schema["definitions"]["condition"]["then"]["properties"]["use"]["examples"] == ["clusters", "labels", "none"]
+    named = schema["definitions"]["condition"]["then"]["properties"]["use"]["examples"]
+    assert named == ["clusters", "labels", "latent", "none"]
     assert gan["loss"] == {
         "allOf": [{"$ref": "#/definitions/loss"}],
         "description": "the adversarial loss",
