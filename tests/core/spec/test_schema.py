@@ -54,7 +54,7 @@ REJECTED = (
     "references: a broken stage's",
     "--set: a path of dots",
     "frozen: the condition latent",
-    "frozen: looking through no ",
+    "frozen: looking through ",
 )
 
 
