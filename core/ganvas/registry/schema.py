@@ -188,7 +188,12 @@ class Schemas:
         """The first form that the value looks like decides."""
         forms = sorted(forms, key=lambda form: _ASKED.index(type(form)) if type(form) in _ASKED else -1)
         schemas = [self.form(form, changed=changed) for form in forms]
-        outlines = [set(self._types(schema)) for schema in schemas]
+        # A text may be a component's name or a stage's: only the whole spec tells.
+        texts = {"string"} if any(isinstance(form, TrainedForm) for form in forms) else set()
+        outlines = [
+            set(self._types(schema)) - (texts if isinstance(form, UseForm) else set())
+            for form, schema in zip(forms, schemas, strict=True)
+        ]
         types = sorted(set().union(*outlines, {"null"} if none else set()))
         if len(forms) == 1 and "enum" not in schemas[0] and "type" in schemas[0]:
             return schemas[0] | {"type": types}
