@@ -95,7 +95,7 @@ class Views(Augmentation):
         if channels in (1, 3) and any(jitter) and self.jitter_probability > 0:
             changed = draws[5] < self.jitter_probability
             changes = [most * changed * (2 * draw - 1) for most, draw in zip(jitter, draws[6:10])]
-            views = change_colours(views * 0.5 + 0.5, *(1 + change for change in changes[:3]), changes[3]) * 2 - 1
+            views = change_colours(views, *(1 + change for change in changes[:3]), changes[3])
         if channels == 3 and self.grayscale > 0:
             views = torch.where(_column(draws[10] < self.grayscale), grey(views), views)
         if blur > 0:
@@ -129,40 +129,47 @@ def crop(images: Tensor, x: Tensor, y: Tensor, width: Tensor, height: Tensor, fl
 
 
 def grey(images: Tensor) -> Tensor:
-    """The luma of (N, 3, H, W) in all three channels; images of one channel are grey."""
+    """The luma of (N, 3, H, W), as (N, 1, H, W); images of one channel are grey."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.split(1, dim=1)
-    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).expand_as(images)
+    return torch.add(torch.add(LUMA[0] * red, green, alpha=LUMA[1]), blue, alpha=LUMA[2])
 
 
 def change_colours(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, turns: Tensor) -> Tensor:
-    """Brightness, contrast, saturation, hue, one factor each per image (hue in turns), on images in [0, 1]."""
-    images = (images * _column(brightness)).clamp(0, 1)
-    mean = grey(images).mean((1, 2, 3), keepdim=True)
-    images = torch.lerp(mean.expand_as(images), images, _column(contrast)).clamp(0, 1)
+    """Brightness, contrast, saturation, hue, one factor each per image (hue in turns), on images in [-1, 1]."""
+    images = _blend(images, -torch.ones_like(_column(brightness)), brightness)
+    images = _blend(images, grey(images).mean((1, 2, 3), keepdim=True), contrast)
     if images.shape[1] == 1:
         return images
-    images = torch.lerp(grey(images), images, _column(saturation)).clamp(0, 1)
-    return turn_hue(images, turns)
+    return turn_hue(_blend(images, grey(images), saturation), turns)
+
+
+def _blend(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    """b x + (1 - b) y, cut to [-1, 1]."""
+    share = _column(share)
+    return torch.addcmul(others * (1 - share), images, share).clamp(-1, 1)
 
 
 def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Adds to the hue of each image (N, 3, H, W) in [0, 1] its number of turns (N,); value and chroma stay.
+    """Adds to the hue of each image (N, 3, H, W) its number of turns (N,); the range of values does not matter.
 
-    With value V (the largest channel), chroma C and hue h in sixths of a turn, a channel is V - C min(1, max(0, min(k,
-    4 - k))) where k = (n + h) mod 6, n = 5 for red, 3 for green, 1 for blue: the hexagonal cone's way back to colours.
+    A pixel's smallest channel m and chroma C = largest - m stay; with its hue h in sixths of a turn, 0 <= h < 6, red is
+    m + C cut(|h - 3| - 1), green m + C cut(2 - |h - 2|), blue m + C cut(2 - |h - 4|), where cut limits to [0, 1].
 
-    Source: Smith, "Color Gamut Transform Pairs", 1978.
+    Source: Smith, "Color Gamut Transform Pairs", 1978: the hexagonal cone, there and back.
     """
     red, green, blue = images.unbind(1)
-    value = images.amax(1)
-    chroma = value - images.amin(1)
-    divisor = torch.where(chroma > 0, chroma, 1)  # greys have no hue; theirs counts nothing
-    hue = torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
-    hue = torch.where(value == red, (green - blue) / divisor, hue) + 6 * turns.view(-1, 1, 1)
-    place = torch.stack([5 + hue, 3 + hue, 1 + hue], dim=1) % 6
-    return value.unsqueeze(1) - chroma.unsqueeze(1) * torch.minimum(place, 4 - place).clamp(0, 1)
+    largest = torch.maximum(torch.maximum(red, green), blue)
+    smallest = torch.minimum(torch.minimum(red, green), blue)
+    chroma = largest - smallest
+    is_red, is_green = largest == red, largest == green
+    ahead = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    base = torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0)) + 6 * turns.view(-1, 1, 1)
+    hue = base + ahead / torch.where(chroma > 0, chroma, 1)  # greys have no hue; theirs counts nothing
+    hue = hue - 6 * (hue / 6).floor()
+    shares = (hue - 3).abs() - 1, 2 - (hue - 2).abs(), 2 - (hue - 4).abs()
+    return torch.stack([torch.addcmul(smallest, chroma, share.clamp(0, 1)) for share in shares], dim=1)
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, size: int) -> Tensor:

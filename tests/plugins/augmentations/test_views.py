@@ -71,7 +71,8 @@ def test_colours_agree_with_kornia(channels):
     if channels == 3:
         expected = kornia.enhance.adjust_saturation_with_gray_subtraction(expected, saturation)
         expected = kornia.enhance.adjust_hue(expected, turns * 2 * torch.pi)
-    torch.testing.assert_close(change_colours(x, brightness, contrast, saturation, turns), expected, atol=2e-6, rtol=0)
+    actual = change_colours(x * 2 - 1, brightness, contrast, saturation, turns) / 2 + 0.5
+    torch.testing.assert_close(actual, expected, atol=2e-6, rtol=0)
 
 
 def test_neutral_factors_change_nothing():
@@ -89,8 +90,7 @@ def test_a_whole_turn_of_hue_in_thirds_rotates_the_channels():
 
 def test_grey_agrees_with_kornia():
     x = images()
-    torch.testing.assert_close(grey(x)[:, :1], kornia.color.rgb_to_grayscale(x), atol=1e-6, rtol=0)
-    assert grey(x).shape == x.shape
+    torch.testing.assert_close(grey(x), kornia.color.rgb_to_grayscale(x), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", [3, 7])
