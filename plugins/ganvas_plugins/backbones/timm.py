@@ -82,7 +82,8 @@ class Timm(Backbone):
         if weights is not None:
             classifier = getattr(config, "classifier", None) or ()
             load(self.model, Path(weights), prefix, (classifier,) if isinstance(classifier, str) else tuple(classifier))
-        self.layers = tuple(f"stage{index}" for index, _ in enumerate(getattr(self.model, "feature_info", ())))
+        if hasattr(self.model, "forward_intermediates"):  # a few families got it late
+            self.layers = tuple(f"stage{index}" for index, _ in enumerate(self.model.feature_info))
         mean, deviation = (config.mean, config.std) if pretrained else ((0.5,), (0.5,))
         if len(mean) != channels:
             mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
@@ -97,6 +98,8 @@ class Timm(Backbone):
 
     def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(N, C, H, W) -> maps (N, F_l, H_l, W_l) named ``stage0``, ``stage1``, ...: timm's intermediates."""
+        if not self.layers:
+            return super().feature_maps(images, layers)
         chosen = self.named_layers(layers)
         maps = self.model.forward_intermediates(
             self._normalised(images),

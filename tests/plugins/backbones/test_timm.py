@@ -149,7 +149,7 @@ def test_a_prefix_is_nothing_without_a_file():
     )
 
 
-@pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_vit", "densenet121"])
+@pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"])
 def test_layers_name_the_maps(model):
     with torch.device("meta"):
         backbone = Timm((3, 32, 32), model=model)
@@ -178,3 +178,15 @@ def test_unknown_layers_are_named_with_those_there_are():
         with pytest.raises(ValueError) as error:
             backbone.feature_maps(torch.empty(1, 1, 16, 16), ["layer1"])
     assert str(error.value) == ("Timm has no layer 'layer1'; its layers are stage0, stage1, stage2, stage3, stage4")
+
+
+def test_models_without_intermediates_offer_no_maps(monkeypatch):
+    monkeypatch.delattr(timm.models.ResNet, "forward_intermediates")
+    with torch.device("meta"):
+        backbone = Timm((1, 16, 16), model="test_resnet")
+        assert backbone.layers == ()
+        with pytest.raises(NotImplementedError, match="Timm offers no feature maps"):
+            backbone.feature_maps(torch.empty(1, 1, 16, 16))
+    with pytest.raises(ValueError) as error:
+        backbone.named_layers(["stage0"])
+    assert str(error.value) == "Timm has no layer 'stage0'; it offers no feature maps"
