@@ -55,6 +55,17 @@ def chain(**stages: Mapping[str, Any]) -> dict[str, Any]:
     return {"dataset": DIGITS, "stages": {"features": FEATURES, **stages}}
 
 
+# What the views of MoCo and BYOL have in common, each at another value than its default.
+GENTLE = {
+    "scale": [0.6, 0.9],
+    "ratio": [0.9, 1.1],
+    "flip": 0.2,
+    "brightness": 0.1,
+    "contrast": 0.2,
+    "hue": 0.05,
+    "jitter_probability": 1.0,
+    "grayscale": 0.5,
+}
 # What the data sets have in common, each at another value than its default.
 HALF = {"holdout": 0.5, "part": "holdout", "flip": True, "fit": "stretch", "size": 16}
 
@@ -320,6 +331,52 @@ CASES: dict[str, dict[str, Any]] = {
             "untrained": {**FEATURES, "encoder": "untrained"},
         },
     },
+    "the pair of byol's views": {
+        "dataset": {"use": "image-folder", "root": "$OPTIONS_DATA/flat", "size": 16},
+        "stages": {
+            "features": {
+                **FEATURES,
+                "augmentation": [
+                    {"use": "byol-views", "view": "first"},
+                    {
+                        "use": "byol-views",
+                        "view": "second",
+                        **GENTLE,
+                        "saturation": 0.1,
+                        "blur": 0.2,
+                        "solarize": 0.3,
+                    },
+                ],
+            },
+        },
+    },
+    "moco-views": {
+        "dataset": {"use": "image-folder", "root": "$OPTIONS_DATA/flat", "size": 16},
+        "stages": {
+            "features": {
+                **FEATURES,
+                "augmentation": {"use": "moco-views", **GENTLE, "saturation": 0.1, "blur": 0.2},
+            },
+        },
+    },
+    "alexnet": {
+        "dataset": DIGITS,
+        "stages": {
+            "features": {
+                **FEATURES,
+                "backbone": {"use": "alexnet", "layer": "fc6", "pool": 1, "dropout": 0.1},
+            }
+        },
+    },
+    "efficientnet-lite0": {
+        "dataset": DIGITS,
+        "stages": {
+            "features": {
+                **FEATURES,
+                "backbone": {"use": "efficientnet-lite0", "pretrained": False, "stem": "original"},
+            }
+        },
+    },
     "two kinds of views": chain()
     | {
         "stages": {
@@ -335,7 +392,12 @@ CASES: dict[str, dict[str, Any]] = {
         "stages": {
             "features": {
                 **FEATURES,
-                "backbone": {**BACKBONE, "stem": "original", "weights": "$OPTIONS_DATA/test_resnet.safetensors"},
+                "backbone": {
+                    **BACKBONE,
+                    "stem": "original",
+                    "weights": "$OPTIONS_DATA/test_resnet.safetensors",
+                    "prefix": "backbone.",
+                },
             }
         },
     },
@@ -553,9 +615,8 @@ def write_weights(spec: Mapping[str, Any], data: Path) -> None:
     if "test_resnet.safetensors" in text:
         from safetensors.torch import save_file
 
-        save_file(
-            timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict(), data / "test_resnet.safetensors"
-        )
+        state = timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict()
+        save_file({f"backbone.{name}": value for name, value in state.items()}, data / "test_resnet.safetensors")
     if "inception.pth" in text:
         torch.save(fid_inception().state_dict(), data / "inception.pth")
 

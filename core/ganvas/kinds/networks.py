@@ -124,17 +124,36 @@ class Backbone(Network):
 
     Attributes:
         features: F, the width of what ``forward`` returns.
+        layers: names of the maps that ``feature_maps`` gives, from the finest to the coarsest, where one may choose
+            among them.
     """
 
     features: int
+    layers: Sequence[str] = ()
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> (N, F)."""
 
-    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
-        """(N, C, H, W) -> named intermediate maps (N, F_l, H_l, W_l), from the finest to the coarsest."""
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """(N, C, H, W) -> named intermediate maps (N, F_l, H_l, W_l), from the finest to the coarsest.
+
+        ``layers`` limits them to those named, and the work to what these need; names are looked up with
+        ``named_layers``.
+        """
         raise NotImplementedError(f"{type(self).__name__} offers no feature maps")
+
+    def named_layers(self, layers: Sequence[str] | None = None) -> list[str]:
+        """Those of ``self.layers`` that are asked for, in the network's order; all if None.
+
+        Raises:
+            ValueError: a name that is none of them, or there are none.
+        """
+        unknown = [name for name in layers or () if name not in self.layers]
+        if unknown:
+            known = f"its layers are {', '.join(self.layers)}" if self.layers else "it offers no feature maps"
+            raise ValueError(f"{type(self).__name__} has no layer {unknown[0]!r}; {known}")
+        return [name for name in self.layers if layers is None or name in layers]
 
 
 class Encoder(nn.Module):

@@ -155,14 +155,14 @@ class Backbone(networks.Backbone):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.features = FEATURES
-        self.layer = nn.Conv2d(shape[0], self.features, 3, stride=2, padding=1)
+        self.features, self.layers = FEATURES, ("layer",)
+        self.layer = nn.Conv2d(shape[0], FEATURES, 3, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.feature_maps(images)["layer"].mean((2, 3))
 
-    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
-        return {"layer": torch.nn.functional.softplus(self.layer(images))}
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {name: torch.nn.functional.softplus(self.layer(images)) for name in self.named_layers(layers)}
 
 
 class Encoder(networks.Encoder):

