@@ -33,7 +33,7 @@ from torchvision.transforms import v2
 from ganvas_plugins.augmentations.simclr_views import SimclrViews
 
 SIZES = ((32, 256), (96, 64))  # side of the images, and how many
-KERNEL = 9  # of the blur at 96 pixels
+KERNEL = 11  # of the blur at 96 pixels, as simclr-views has it
 STRENGTHS = (0.4, 0.4, 0.4, 0.1)
 
 Contender = Callable[[Tensor], Tensor]

@@ -1,7 +1,8 @@
 """What the views of self-supervised methods share: their steps, whose strengths each method chooses, and operations.
 
 Everything works on a batch at once, with numbers drawn for each image: there is no loop over images, and nothing waits
-for the device.
+for the device. On a CPU this is about twice as fast as kornia's modules, as fast as those compiled or faster, and needs
+no compiler; tools/bench_augmentation.py measures it.
 """
 
 import math
