@@ -192,9 +192,9 @@ def train_experiment(
     return results
 
 
-def locate(experiment: Experiment, runs: Path) -> dict[str, Path]:
-    """The folders of the finished stages of a spec, without training."""
-    session = Session(experiment, runs, torch.device("cpu"), Reporter())
+def locate(experiment: Experiment, runs: Path, data: dict[str, Data] | None = None) -> dict[str, Path]:
+    """The folders of the finished stages of a spec, without training. ``data``: shared between calls."""
+    session = Session(experiment, runs, torch.device("cpu"), Reporter(), data)
     session.find()
     return session.folders
 
