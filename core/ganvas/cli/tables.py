@@ -68,7 +68,7 @@ def stages(found: Sequence[StageOnDisk], runs: Path) -> str:
             str(one.steps) if one.done == one.steps else f"{one.done}/{one.steps}",
             _size(one.size),
             one.used[:16].replace("T", " "),
-            ", ".join(os.path.relpath(user, runs) for user in one.used_by),
+            _users([os.path.relpath(user, runs) for user in one.used_by]),
         ]
         for one in found
     ]
@@ -114,6 +114,10 @@ def _aligned(lines: Sequence[Sequence[str]], left: int) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def _users(users: Sequence[str]) -> str:
+    return ", ".join(users) if len(users) < 3 else f"{users[0]} and {len(users) - 1} more"
 
 
 def _size(count: float) -> str:
