@@ -50,7 +50,8 @@ def train(
     experiment = read(spec, set_ or ())
     reporter = ConsoleReporter(quiet=as_json)
     if experiment.members:
-        reporter.say(f"this trains {spec} as it stands; its {len(experiment.members)} members: `ganvas sweep {spec}`")
+        members = f"its {len(experiment.members)} members are trained by `ganvas sweep {spec}`"
+        reporter.say(f"this trains {spec} as it stands; {members}")
     results = train_experiment(experiment, runs, choose_device(device), reporter, fresh or ())
     if as_json:
         typer.echo(json.dumps({"stages": {name: result.json() for name, result in results.items()}}))

@@ -16,10 +16,16 @@ __all__ = ["json_text", "latex", "markdown", "plain", "stages"]
 
 def plain(table: Table) -> str:
     """Columns of equal width; ``*`` marks the best of each metric."""
-    rows = [[*_options(table, row.options), *(_marked(cell) for cell in row.cells)] for row in table.rows]
-    lines = _aligned([[*_names(table), *_titles(table)], *rows], len(table.options))
     best = any(cell is not None and cell.best for row in table.rows for cell in row.cells)
-    return "\n".join([*lines, *(["* best"] if best else [])])
+    mark, room = (" *", "  ") if best else ("", "")
+
+    def marked(cell: Cell | None) -> str:
+        return "" if cell is None else number(cell) + (mark if cell.best else room)
+
+    head = [*_names(table), *(title + room for title in _titles(table))]
+    rows = [[*_options(table, row.options), *map(marked, row.cells)] for row in table.rows]
+    lines = _aligned([head, *rows], len(table.options))
+    return "\n".join([*lines, "* best"] if best else lines)
 
 
 def json_text(table: Table) -> str:
@@ -94,10 +100,6 @@ def _titles(table: Table) -> list[str]:
 def _options(table: Table, options: dict[str, Any]) -> list[str]:
     values = [options[path] for path in table.options]
     return ["" if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
-
-
-def _marked(cell: Cell | None) -> str:
-    return "" if cell is None else number(cell) + (" *" if cell.best else "  ")
 
 
 def _bold(cell: Cell | None, shown: Callable[[Cell], str], bold: str) -> str:

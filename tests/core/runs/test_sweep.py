@@ -119,7 +119,8 @@ def test_cores_and_devices_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    code = "import os, sys, time; print(os.environ.get('OMP_NUM_THREADS'), *sys.argv[1:], file=sys.stderr); time.sleep(0.3)"
+    said_by = "print(os.environ.get('OMP_NUM_THREADS'), *sys.argv[1:], file=sys.stderr)"
+    code = f"import os, sys, time; {said_by}; time.sleep(0.3)"
     for jobs, devices, said in (
         (1, ["cpu"], {"0 None --device cpu", "1 None --device cpu"}),
         (2, ["cuda:0", "cuda:1"], {"0 4 --device cuda:0", "1 4 --device cuda:1"}),
