@@ -28,7 +28,11 @@ def spec_schema(host: Host) -> dict[str, Any]:
         "minProperties": 1,
         "description": "training jobs by name; a later one may use what an earlier one trained",
     }
-    top["properties"]["sweep"] = {"type": "object", "description": "path -> values, or label -> {path: value, …}"}
+    top["properties"]["sweep"] = {
+        "type": "object",
+        "additionalProperties": {"type": ["array", "object"], "minItems": 1},
+        "description": "path -> list of values, or label -> {path: value, …}; ganvas sweep trains every combination",
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "ganvas spec",
