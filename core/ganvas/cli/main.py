@@ -50,6 +50,9 @@ def train(
 
     experiment = read(spec, set_ or ())
     reporter = ConsoleReporter(quiet=as_json)
+    if experiment.members:
+        members = f"its {len(experiment.members)} members are trained by `ganvas sweep {spec}`"
+        reporter.say(f"this trains {spec} as it stands; {members}")
     results = train_experiment(experiment, runs, choose_device(device), reporter, fresh or ())
     if as_json:
         typer.echo(json.dumps({"stages": {name: result.json() for name, result in results.items()}}))
@@ -67,11 +70,12 @@ def check(
 ) -> None:
     """Find what is wrong with a spec: every mistake, every data set and weight that is missing."""
     from ganvas.runs.api import read
-    from ganvas.runs.checking import check_experiment
+    from ganvas.runs.checking import check_experiment, check_members
     from ganvas.runs.folders import to_yaml
 
     experiment = read(spec, set_ or ())
     report = check_experiment(experiment)
+    report.missing += [line for line in check_members(experiment) if line not in report.missing]
     for line in experiment.remarks:
         _say(f"note: {line}")
     for line in report.missing:
@@ -84,7 +88,88 @@ def check(
             typer.echo(f"{stage:<16} {network:<20} {count:>12,} parameters")
     for stage in report.unchecked:
         typer.echo(f"{stage:<16} not built: its data or weights are missing")
-    typer.echo(f"{experiment.shown}: no mistakes" + (f", {len(report.missing)} missing" if report.missing else ""))
+    found = ["no mistakes"]
+    if experiment.members:
+        found.append(f"a sweep of {len(experiment.members)}")
+    if report.missing:
+        found.append(f"{len(report.missing)} missing")
+    typer.echo(f"{experiment.shown}: {', '.join(found)}")
+
+
+@app.command()
+def sweep(
+    spec: Spec,
+    jobs: Annotated[int, typer.Option(min=1, help="how many members are trained at the same time")] = 1,
+    list_members: Annotated[bool, typer.Option("--list", help="show the members with their numbers")] = False,
+    only: Annotated[int | None, typer.Option(metavar="I", help="train this member, for a scheduler's array")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    seconds: Annotated[float, typer.Option(hidden=True, help="between two lines about the progress")] = 60.0,
+) -> int:
+    """Train every combination of a spec's `sweep:`; what they share is trained once."""
+    from ganvas.cli.reporting import ConsoleReporter, final_table
+    from ganvas.runs.api import choose_device, read
+    from ganvas.runs.experiment import train_experiment
+    from ganvas.runs.sweep import devices_of, member_text, members_of, only_member, plan, train_members
+
+    experiment = read(spec, set_ or ())
+    if list_members:
+        for number, member in enumerate(members_of(experiment)):
+            typer.echo(f"{number}  {member_text(experiment, member)}")
+        return 0
+    if only is not None:
+        member = only_member(experiment, spec, only)
+        results = train_experiment(member, runs, choose_device(device), ConsoleReporter(seconds=seconds))
+        final_table(member, results, runs)
+        return 0
+    from ganvas.cli.sweeping import ConsoleDisplay, summary
+
+    devices, display = devices_of(device), ConsoleDisplay()
+    members = plan(experiment, spec, set_ or (), runs, display.seconds)
+    try:
+        with display:
+            return train_members(members, jobs, devices, display)
+    finally:
+        typer.echo("\n".join(summary(members)))
+        typer.echo(f"results: ganvas table {spec}")
+
+
+@app.command()
+def table(
+    found: Annotated[
+        list[str],
+        typer.Argument(metavar="RUNS…", help="stages' folders, experiments' folders, specs: with their sweeps"),
+    ],
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="as a table in Markdown")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="as a table in LaTeX, with booktabs")] = False,
+    force: Annotated[bool, typer.Option("--force", help="unlike protocols in columns of their own")] = False,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Results side by side: the options that differ, then the metrics, mean ± deviation over seeds."""
+    from ganvas.cli import tables
+    from ganvas.runs.table import gather, tabulate
+
+    if as_json + markdown + latex > 1:
+        raise typer.BadParameter("choose one of --json, --markdown and --latex")
+    trained, lacking = gather(found, set_ or (), runs)
+    made = tabulate(trained, force=force)
+    for line in lacking:
+        _say(line)
+    write = tables.json_text if as_json else tables.markdown if markdown else tables.latex if latex else tables.plain
+    typer.echo(write(made))
+
+
+@app.command("runs")
+def runs_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """What is on disk: every stage, its size, when it was used last and by whom."""
+    from ganvas.cli import tables
+    from ganvas.runs.listing import stages_on_disk
+
+    found = stages_on_disk(runs)
+    typer.echo(json.dumps([one.json() for one in found], indent=1) if as_json else tables.stages(found, runs))
 
 
 @app.command("list")

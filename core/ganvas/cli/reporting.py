@@ -24,11 +24,12 @@ QUIET_SECONDS = 60.0
 
 
 class ConsoleReporter(Reporter):
-    """Progress on standard error, so that standard output stays clean."""
+    """Progress on standard error, so that standard output stays clean; in a pipe a line every ``seconds``."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, seconds: float = QUIET_SECONDS) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
+        self.seconds = seconds
 
     def say(self, message: str) -> None:
         self.console.print(message, markup=False)
@@ -80,7 +81,7 @@ class ConsoleReporter(Reporter):
             said = progress.doing or _losses(progress.scalars)
             self.say(f"{name}: {progress.index}/{progress.steps}, {spent:.0f} s, {left}{', ' + said if said else ''}")
 
-        with _watching(show, QUIET_SECONDS):
+        with _watching(show, self.seconds):
             yield
         self.say(
             f"{name}: {progress.index}/{progress.steps}, {time.monotonic() - begun:.0f} s, {_losses(progress.scalars)}"

@@ -5,10 +5,8 @@ No pickle anywhere: a state from a stranger cannot run code.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ganvas.engine.errors import BrokenState, ResourceError
+from ganvas.engine.errors import BrokenState
+from ganvas.engine.files import write_atomically
 
-__all__ = ["load", "save", "write_atomically"]
+__all__ = ["load", "save"]
 
 FORMAT = "ganvas-state-1"
 
@@ -48,27 +47,6 @@ def load(path: Path, device: torch.device | str = "cpu") -> Any:
     if _checksum(skeleton, tensors) != metadata.get("checksum"):
         raise BrokenState(f"{path} is damaged (its checksum does not fit)")
     return _unpack(json.loads(skeleton), tensors, torch.device(device))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes aside, flushes to the disk, renames: after a crash there is the old file or the new one, never half."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(f"the disk is full: {path} could not be written (nothing older was touched)") from error
-        raise ResourceError(f"{path} could not be written: {error.strerror}") from error
 
 
 def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

@@ -76,6 +76,15 @@ class Node:
     def get(self, key: str) -> Node | None:
         return self.value.get(key) if isinstance(self.value, dict) else None
 
+    def copy(self) -> Node:
+        """A tree of its own, to be changed."""
+        value: Any = self.value
+        if isinstance(value, dict):
+            value = {key: inner.copy() for key, inner in value.items()}
+        elif isinstance(value, list):
+            value = [inner.copy() for inner in value]
+        return Node(value, self.place, self.base, dict(self.keys))
+
     @classmethod
     def of(cls, value: Any, place: Place, base: Path | None = None) -> Node:
         """A node from plain Python values, all at one place (defaults, overrides)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ from ganvas.kinds.data import Data, MissingData
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import DatasetSpec, Experiment, StageSpec
+from ganvas.spec.sweep import Choice, blamed
 from ganvas.spec.validate import Component, StageReference
 
-__all__ = ["Report", "check_experiment", "optimizer_names"]
+__all__ = ["Report", "check_experiment", "check_members", "optimizer_names"]
 
 
 @dataclass
@@ -34,16 +35,17 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
 
 
-def check_experiment(experiment: Experiment, opened: Any = None) -> Report:
+def check_experiment(experiment: Experiment, opened: Any = None, datasets: dict[str, Any] | None = None) -> Report:
     """Builds every stage without memory for weights. Raises ``Mistakes`` with all that is wrong.
 
     Args:
         opened: gives the product of a finished stage's folder; folders are skipped where it is None.
+        datasets: those that are opened already, where several experiments share them.
     """
     report = Report()
     problems: list[Problem] = []
     algorithms: dict[str, Algorithm] = {}
-    datasets: dict[str, Data | None] = {}
+    datasets = {} if datasets is None else datasets
     for name, stage in experiment.stages.items():
         if any(used not in algorithms for used in stage.uses):
             report.unchecked.append(name)
@@ -63,6 +65,26 @@ def check_experiment(experiment: Experiment, opened: Any = None) -> Report:
         raise Mistakes(problems)
     report.missing = list(dict.fromkeys(report.missing))
     return report
+
+
+def check_members(experiment: Experiment, opened: Callable[[Experiment], Any] | None = None) -> list[str]:
+    """Checks every member of a sweep; gives what is missing. Raises ``Mistakes`` with all that is wrong in any.
+
+    Args:
+        opened: gives, for a member, what ``check_experiment`` takes.
+    """
+    found: list[tuple[Sequence[Choice], Problem]] = []
+    missing: list[str] = []
+    datasets: dict[str, Any] = {}
+    for member in experiment.members:
+        try:
+            missing += check_experiment(member, opened(member) if opened is not None else None, datasets).missing
+        except Mistakes as mistakes:
+            own = [choice for choice in member.chosen if choice not in experiment.chosen]
+            found += [(own, problem) for problem in mistakes.problems]
+    if found:
+        raise Mistakes(blamed(found))
+    return list(dict.fromkeys(missing))
 
 
 def _data(stage: StageSpec, known: dict[str, Data | None], report: Report) -> Data | None:

@@ -21,6 +21,7 @@ from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure
+from ganvas.engine.files import write_atomically
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
@@ -30,7 +31,16 @@ from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
 from ganvas.registry.hooks import StageRecord
 from ganvas.runs import keys
 from ganvas.runs.checking import check_experiment
-from ganvas.runs.folders import MODEL, StageFolder, environment, find_finished, find_shorter, newest_sibling, to_yaml
+from ganvas.runs.folders import (
+    MODEL,
+    StageFolder,
+    claim,
+    environment,
+    find_finished,
+    find_shorter,
+    newest_sibling,
+    to_yaml,
+)
 from ganvas.runs.lifecycle import Hooks
 from ganvas.runs.loading import model_tree, open_stage, product_of, start_from
 from ganvas.runs.lock import Lock
@@ -39,7 +49,7 @@ from ganvas.spec.experiment import Experiment, StageSpec
 from ganvas.spec.stage import seconds
 from ganvas.spec.validate import Component, StageReference
 
-__all__ = ["Reporter", "StageResult", "locate", "measure_folder", "train_experiment"]
+__all__ = ["Reporter", "Session", "StageResult", "locate", "measure_folder", "train_experiment", "unmeasured"]
 
 log = logging.getLogger("ganvas")
 
@@ -72,17 +82,29 @@ class StageResult:
         return {"folder": str(self.folder), "status": self.status, "metrics": self.metrics}
 
 
-class _Session:
-    """One call of ``train``: the stages' data and folders as they become known."""
+class Session:
+    """One call of ``train``: the stages' data and folders as they become known.
 
-    def __init__(self, experiment: Experiment, runs: Path, device: torch.device, reporter: Reporter) -> None:
+    Args:
+        data: what other sessions opened already, by dataset; they may share it.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        runs: Path,
+        device: torch.device,
+        reporter: Reporter,
+        data: dict[str, Data] | None = None,
+    ) -> None:
         self.experiment = experiment
         self.runs = runs
         self.device = device
         self.reporter = reporter
         self.folders: dict[str, Path] = {}
         self.keys: dict[str, str] = {}
-        self._data: dict[str, Data] = {}
+        self.parts: dict[str, dict[str, str]] = {}
+        self._data: dict[str, Data] = {} if data is None else data
         self._opened: dict[str, TrainedStage] = {}
 
     def data(self, stage: StageSpec) -> Data:
@@ -93,6 +115,20 @@ class _Session:
         if name not in self._data:
             self._data[name] = Data(Builder(stage.seed).dataset(spec), device=self.device)
         return self._data[name]
+
+    def find(self) -> None:
+        """Finds every stage's key, and the folders of those that are finished."""
+        for name, stage in self.experiment.stages.items():
+            if (found := find_finished(self.runs, self.key(stage))) is not None:
+                self.folders[name] = found.path
+
+    def key(self, stage: StageSpec) -> str:
+        """The stage's key; what it hashes is in ``parts``. To be asked for in the order of training."""
+        deterministic = self.experiment.settings.options["deterministic"]
+        fingerprint = self.data(stage).fingerprint
+        self.parts[stage.name] = keys.key_parts(stage, fingerprint, deterministic, self.reference_key)
+        self.keys[stage.name] = keys.key_of(self.parts[stage.name])
+        return self.keys[stage.name]
 
     def reference_key(self, reference: StageReference) -> str:
         if reference.stage is not None:
@@ -140,7 +176,7 @@ def train_experiment(
 ) -> dict[str, StageResult]:
     """Checks, then trains every stage that is not trained yet. ``fresh``: stages to train anew, or ``all``."""
     reporter = reporter or Reporter()
-    session = _Session(experiment, runs, device, reporter)
+    session = Session(experiment, runs, device, reporter)
     _check_fresh(experiment, fresh)
     report = check_experiment(experiment, opened=session.trained)
     for line in experiment.remarks:
@@ -156,14 +192,10 @@ def train_experiment(
     return results
 
 
-def locate(experiment: Experiment, runs: Path) -> dict[str, Path]:
-    """The folders of the finished stages of a spec, without training."""
-    session = _Session(experiment, runs, torch.device("cpu"), Reporter())
-    for name, stage in experiment.stages.items():
-        parts = _parts(session, stage)
-        session.keys[name] = keys.key_of(parts)
-        if (found := find_finished(runs, session.keys[name])) is not None:
-            session.folders[name] = found.path
+def locate(experiment: Experiment, runs: Path, data: dict[str, Data] | None = None) -> dict[str, Path]:
+    """The folders of the finished stages of a spec, without training. ``data``: shared between calls."""
+    session = Session(experiment, runs, torch.device("cpu"), Reporter(), data)
+    session.find()
     return session.folders
 
 
@@ -190,20 +222,26 @@ def _check_runs_folder(runs: Path) -> None:
         ) from error
 
 
-def _parts(session: _Session, stage: StageSpec) -> dict[str, str]:
-    deterministic = session.experiment.settings.options["deterministic"]
-    fingerprint = session.data(stage).fingerprint
-    return keys.key_parts(stage, fingerprint, deterministic, session.reference_key)
+def _ancestors(session: Session, stage: StageSpec) -> dict[str, Any]:
+    """Key and parts of all that the stage uses, directly or not, by the name of the stage or the folder as written."""
+    family = session.experiment.with_ancestors([stage.name])
+    found: dict[str, Any] = {
+        name: {"key": session.keys[name], "parts": session.parts[name]} for name in family if name != stage.name
+    }
+    for reference in (reference for name in family for reference in session.experiment.stages[name].references):
+        if reference.folder is not None:
+            parts = StageFolder.open(reference.folder).record.get("parts", {})
+            found[reference.text] = {"key": session.reference_key(reference), "parts": parts}
+    return found
 
 
-def _stage(session: _Session, stage: StageSpec, anew: bool) -> StageResult:
+def _stage(session: Session, stage: StageSpec, anew: bool) -> StageResult:
     reporter, runs, experiment = session.reporter, session.runs, session.experiment
-    parts = _parts(session, stage)
-    key = session.keys[stage.name] = keys.key_of(parts)
+    key = session.key(stage)
+    parts = session.parts[stage.name]
     if not anew and (found := find_finished(runs, key)) is not None:
         return _reuse(session, stage, found)
-    label = _label(experiment, stage)
-    folder = StageFolder(runs / experiment.name / stage.name / (f"{label}-{key}" if label else key))
+    folder = StageFolder(claim(runs / experiment.name / stage.name, _label(experiment, stage), key))
     lock = Lock(folder.path)
     lock.acquire(reporter.say)
     try:
@@ -223,6 +261,8 @@ def _stage(session: _Session, stage: StageSpec, anew: bool) -> StageResult:
             key=key,
             key_without_steps=keys.key_of(parts, without="steps"),
             parts=parts,
+            ancestors=_ancestors(session, stage),
+            written=experiment.written(experiment.with_ancestors([stage.name])),
             steps=stage.settings.steps,
             registry=str(experiment.host.catalogue_file.parent) if experiment.host.catalogue_file else None,
         )
@@ -233,7 +273,7 @@ def _stage(session: _Session, stage: StageSpec, anew: bool) -> StageResult:
     return StageResult(stage.name, folder.path, "trained", metrics)
 
 
-def _begin(session: _Session, stage: StageSpec, folder: StageFolder, parts: Mapping[str, str]) -> None:
+def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mapping[str, str]) -> None:
     """A new folder: from a shorter training of the same, or from nothing; says what changed since the last one."""
     reporter, steps = session.reporter, stage.settings.steps
     shorter = find_shorter(session.runs, keys.key_of(parts, without="steps"), steps)
@@ -264,16 +304,21 @@ def _begin(session: _Session, stage: StageSpec, folder: StageFolder, parts: Mapp
             reporter.say(f"{stage.name}: training anew, because {shown}")
 
 
-def _reuse(session: _Session, stage: StageSpec, folder: StageFolder) -> StageResult:
+def _reuse(session: Session, stage: StageSpec, folder: StageFolder) -> StageResult:
     """A finished stage is used where it lies; what was not measured yet is measured now."""
-    evaluate = stage.settings.options.get("evaluate")
-    wanted = list(evaluate.metrics) if evaluate is not None else []
-    measured = folder.record.get("measured", [])
-    lacking = [component for component in wanted if component.plain() not in measured]
+    lacking = unmeasured(stage, folder)
     session.reporter.say(f"{stage.name}: trained already, in {folder.path}")
+    folder.touch()
     if lacking:
         measure_folder(session.experiment, stage.name, folder, lacking, session.device, session.reporter.warn)
     return StageResult(stage.name, folder.path, "reused", folder.metrics)
+
+
+def unmeasured(stage: StageSpec, folder: StageFolder) -> list[Component]:
+    """Metrics that the spec asks for and the finished folder has not."""
+    evaluate = stage.settings.options.get("evaluate")
+    wanted = list(evaluate.metrics) if evaluate is not None else []
+    return [component for component in wanted if component.plain() not in folder.record.get("measured", [])]
 
 
 def measure_folder(
@@ -287,7 +332,7 @@ def measure_folder(
     """Measures a finished stage and keeps the numbers with it."""
     reporter = Reporter()
     reporter.warn = warn  # type: ignore[method-assign]
-    session = _Session(experiment, folder.path, device, reporter)
+    session = Session(experiment, folder.path, device, reporter)
     stage = experiment.stages[name]
     opened = open_stage(folder.path, device)
     opened.data.attach(session.data(stage).dataset)
@@ -299,7 +344,7 @@ def measure_folder(
     return metrics
 
 
-def _train(session: _Session, stage: StageSpec, folder: StageFolder) -> dict[str, Any]:
+def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str, Any]:
     experiment, device, reporter = session.experiment, session.device, session.reporter
     settings = stage.settings.options
     data = session.data(stage)
@@ -417,7 +462,7 @@ def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> N
 
 
 def _measure(
-    session: _Session,
+    session: Session,
     stage: StageSpec,
     live: TrainedStage,
     components: Sequence[Component],
@@ -471,16 +516,28 @@ def _deterministic(experiment: Experiment, device: torch.device):
 def _label(experiment: Experiment, stage: StageSpec) -> str:
     """The values set for this run that reach the stage, shortened, for people."""
     family = experiment.with_ancestors([stage.name])
-    words = []
-    for path, value in experiment.chosen.items():
+
+    def reaches(path: str) -> bool:
         steps = path.split(".")
         if steps[0] == "stages" and (len(steps) < 3 or steps[1] not in family):
-            continue
-        if any(word in ("evaluate", "checkpoint", "log_every", "pictures_every", "name") for word in steps):
-            continue
-        text = f"{steps[-1]}-{value}" if not isinstance(value, dict | list) else steps[-1]
-        words.append("".join(c if c.isalnum() or c in ".-_" else "-" for c in text)[:24].strip("-."))
-    return "_".join(words)[:60]
+            return False
+        untrained = ("evaluate", "checkpoint", "log_every", "pictures_every", "name", "trackers")
+        return not any(word in untrained for word in steps)
+
+    words = []
+    for choice in experiment.chosen:
+        for path, node in choice.nodes.items():
+            if not reaches(path):
+                continue
+            text = choice.label or f"{path.split('.')[-1]}-{_short(node.plain)}"
+            words.append("".join(c if c.isalnum() or c in ".-_" else "-" for c in text)[:24].strip("-."))
+    return "_".join(dict.fromkeys(words))[:60]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "-".join(_short(inner) for inner in (value.values() if isinstance(value, dict) else value))
+    return str(value)
 
 
 def _set_aside(path: Path) -> Path | None:
@@ -502,7 +559,7 @@ def _set_aside(path: Path) -> Path | None:
 def _write_last(folder: Path, results: Mapping[str, StageResult]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     relative = {name: os.path.relpath(result.folder, folder) for name, result in results.items()}
-    states.write_atomically(folder / "last.json", json.dumps({"stages": relative}, indent=1).encode())
+    write_atomically(folder / "last.json", json.dumps({"stages": relative}, indent=1).encode())
 
 
 def _flat(tree: Any, path: str = "") -> dict[str, Any]:

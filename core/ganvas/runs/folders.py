@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -9,16 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ganvas.engine import states
+from ganvas.engine.errors import ResourceError
+from ganvas.engine.files import write_atomically
 from ganvas.registry.plugins import Host
 
-__all__ = ["StageFolder", "environment", "find_finished", "find_shorter", "newest_sibling", "to_yaml"]
+__all__ = [
+    "StageFolder",
+    "claim",
+    "environment",
+    "find_finished",
+    "find_shorter",
+    "newest_sibling",
+    "records",
+    "to_yaml",
+]
 
 RECORD = "stage.json"
 MODEL = "model.safetensors"
@@ -30,7 +42,9 @@ class StageFolder:
 
     Attributes:
         path: the folder.
-        record: ``stage.json``: key, its parts, experiment, stage, steps, metrics, whether the length was read.
+        record: ``stage.json``: key, its parts, key and parts of what it uses (``ancestors``), the paths that stand in
+            the spec (``written``), experiment, stage, steps, metrics, whether the length was read. Its time is that of
+            the last use.
     """
 
     path: Path
@@ -58,13 +72,19 @@ class StageFolder:
     def write(self, **changes: Any) -> None:
         """Updates ``stage.json``."""
         self.record |= changes
-        states.write_atomically(self.path / RECORD, json.dumps(self.record, indent=1).encode())
+        write_atomically(self.path / RECORD, json.dumps(self.record, indent=1).encode())
+
+    def touch(self) -> None:
+        """Notes that the folder is used; one that is not ours to write to stays as it is."""
+        with suppress(OSError):
+            os.utime(self.path / RECORD)
 
     def write_text(self, name: str, text: str) -> None:
-        states.write_atomically(self.path / name, text.encode())
+        write_atomically(self.path / name, text.encode())
 
 
-def _records(runs: Path) -> Iterator[StageFolder]:
+def records(runs: Path) -> Iterator[StageFolder]:
+    """Every stage's folder below the runs folder, but for those that were trained anew since."""
     for record in sorted(runs.glob(f"*/*/*/{RECORD}")):
         if ".old-" not in record.parent.name:
             yield StageFolder.open(record.parent)
@@ -79,11 +99,28 @@ def find_finished(runs: Path, key: str) -> StageFolder | None:
     return None
 
 
+def claim(parent: Path, label: str, key: str) -> Path:
+    """The folder for a key below ``runs/EXPERIMENT/STAGE``: the one that is there, whatever its label, or a new one.
+
+    Two processes that call this at the same time get the same folder. Raises ``ResourceError``.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with open(parent / ".guard", "w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            there = [path for path in sorted(parent.glob(f"*{key}")) if path.name.rpartition("-")[2] == key]
+            path = there[0] if there else parent / (f"{label}-{key}" if label else key)
+            path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"the folder {parent} cannot be written: {error.strerror}") from error
+    return path
+
+
 def find_shorter(runs: Path, key_without_steps: str, steps: int) -> StageFolder | None:
     """The longest finished stage that differs in nothing but fewer steps."""
     found = [
         folder
-        for folder in _records(runs)
+        for folder in records(runs)
         if folder.finished
         and folder.record.get("key_without_steps") == key_without_steps
         and folder.record.get("steps", steps) < steps

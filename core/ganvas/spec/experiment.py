@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganvas.registry.documents import Mistakes, Node, Place, did_you_mean, with_article
+from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean, with_article
 from ganvas.registry.plugins import Host, contract_of, kind_of
 from ganvas.registry.signature import options_of
-from ganvas.spec.source import assign, expand_path, load_source
+from ganvas.spec.source import expand_path, load_source
 from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
+from ganvas.spec.sweep import Choice, axes_of, blamed, combinations
 from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
 
 __all__ = ["Experiment", "StageSpec", "load_experiment", "parse_experiment"]
@@ -57,7 +59,13 @@ class StageSpec:
 
 @dataclass
 class Experiment:
-    """A checked spec."""
+    """A checked spec.
+
+    Attributes:
+        members: every combination of its sweep, each an experiment of its own.
+        remarks: what was dropped while it was put together, for the user.
+        chosen: what sets this run apart: ``--set``, overrides, the values of a sweep.
+    """
 
     name: str
     settings: GroupValue
@@ -65,14 +73,22 @@ class Experiment:
     host: Host
     root: Node
     shown: str
+    members: list[Experiment] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    chosen: dict[str, Any] = field(default_factory=dict)
+    chosen: list[Choice] = field(default_factory=list)
 
     def plain(self, stages: Sequence[str] | None = None) -> dict[str, Any]:
         """The complete spec, every default written out; ``stages`` limits it to some, with their ancestors."""
         kept = self.with_ancestors(stages) if stages is not None else list(self.stages)
         top = {name: plain_value(value) for name, value in self.settings.options.items()}
         return {**top, "name": self.name, "stages": {name: self.stages[name].plain() for name in kept}}
+
+    def written(self, stages: Sequence[str]) -> list[str]:
+        """Paths of all that stands in the spec for some stages, what holds for all stages included; not defaults."""
+        own = tuple(f"stages.{name}." for name in stages)
+        return [
+            path for path, _ in self.root.walk() if path.startswith(own) or not path.startswith(("stages", "sweep"))
+        ]
 
     def with_ancestors(self, stages: Sequence[str]) -> list[str]:
         """The stages and what they use, in training order."""
@@ -94,10 +110,10 @@ def load_experiment(
     host = Host(path.resolve().parent)
     experiment = parse_experiment(root, host, shown or str(path), default_name=path.stem)
     experiment.remarks = remarks
-    for setting in settings:
-        target, _, text = setting.partition("=")
-        experiment.chosen[target.strip()] = text.strip()
-    experiment.chosen |= dict(overrides or {})
+    given = [(target.strip(), text.strip()) for target, _, text in (setting.partition("=") for setting in settings)]
+    chosen = [Choice("", {path: Node.of(value, Place(""))}) for path, value in [*given, *(overrides or {}).items()]]
+    for one in (experiment, *experiment.members):
+        one.chosen = chosen + one.chosen
     return experiment
 
 
@@ -133,11 +149,12 @@ def parse_experiment(root: Node, host: Host, shown_as: str, default_name: str, *
     every_name = list(stages_node.value) if stages_node is not None and isinstance(stages_node.value, dict) else []
     _connect(validator, stages, every_name, opened)
     ordered = _ordered(validator, stages)
+    members = []
     if sweep_node is not None and not validator.problems:
-        _check_sweep(validator, root, sweep_node, host, shown_as, default_name)
+        members = _members(validator, root, sweep_node, host, shown_as, default_name)
     if validator.problems:
         raise Mistakes(validator.problems)
-    return Experiment(name, settings, {n: stages[n] for n in ordered}, host, root, shown_as)
+    return Experiment(name, settings, {n: stages[n] for n in ordered}, host, root, shown_as, members)
 
 
 def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, key_place: Place) -> StageSpec | None:
@@ -264,43 +281,29 @@ def _ordered(validator: Validator, stages: dict[str, StageSpec]) -> list[str]:
     return done
 
 
-def _check_sweep(validator: Validator, root: Node, sweep: Node, host: Host, shown_as: str, default_name: str) -> None:
-    """Every value of ``sweep:`` must make a spec that passes."""
-    if not isinstance(sweep.value, dict):
-        message = f"must map a path to a list of values, or a label to settings, not {shown(sweep)}"
-        validator.problem(sweep.place, "sweep", message)
-        return
-    for key, node in sweep.value.items():
-        if isinstance(node.value, list):
-            trials = [(f"sweep.{key}[{i}]", {key: value}) for i, value in enumerate(node.value)]
-            if not trials:
-                validator.problem(node.place, f"sweep.{key}", "an empty list leaves nothing to train")
-        elif isinstance(node.value, dict):
-            trials = [(f"sweep.{key}", node.value)]
-        else:
-            message = "must be a list of values for this path, or a mapping of paths to values that go together"
-            validator.problem(node.place, f"sweep.{key}", message)
-            continue
-        for path, settings in trials:
-            trial = _copied(root)
-            trial.value.pop("sweep")
-            problems = [p for target, value in settings.items() for p in assign(trial, target, _copied(value))]
-            if problems and isinstance(node.value, list):  # the path is at fault, and it is the same for each value
-                validator.problem(sweep.keys[key], f"sweep.{key}", problems[0].message)
-                break
-            if not problems:
-                try:
-                    parse_experiment(trial, host, shown_as, default_name)
-                except Mistakes as mistakes:
-                    problems = mistakes.problems
-            for problem in problems:
-                validator.problem(problem.place, path, f"{problem.path}: {problem.message}")
-
-
-def _copied(node: Node) -> Node:
-    value: Any = node.value
-    if isinstance(value, dict):
-        value = {key: _copied(inner) for key, inner in value.items()}
-    elif isinstance(value, list):
-        value = [_copied(inner) for inner in value]
-    return Node(value, node.place, node.base, dict(node.keys))
+def _members(
+    validator: Validator, root: Node, sweep: Node, host: Host, shown_as: str, default_name: str
+) -> list[Experiment]:
+    """Every combination of ``sweep:`` as an experiment of its own."""
+    without = root.copy()
+    del without.value["sweep"]
+    members: list[Experiment] = []
+    found: list[tuple[Sequence[Choice], Problem]] = []
+    known: dict[str, int] = {}
+    axes = axes_of(without, sweep, validator.problem)
+    for number, (choices, tree, problems) in enumerate(combinations(without, axes)):
+        if not problems:
+            try:
+                member = parse_experiment(tree, host, shown_as, default_name)
+            except Mistakes as mistakes:
+                problems = mistakes.problems
+            else:
+                member.chosen = list(choices)
+                members.append(member)
+                first = known.setdefault(json.dumps(member.plain(), sort_keys=True, default=str), number)
+                if first != number:
+                    what = ", ".join(str(choice) for choice in choices)
+                    validator.problem(sweep.place, "sweep", f"{first} and {number} ({what}) are one and the same spec")
+        found += [(choices, problem) for problem in problems]
+    validator.problems += blamed(found)
+    return members

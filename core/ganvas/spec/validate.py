@@ -35,7 +35,7 @@ from ganvas.registry.signature import (
 )
 from ganvas.spec.source import expand_path
 
-__all__ = ["Component", "GroupValue", "StageReference", "Validator", "plain_value"]
+__all__ = ["Component", "GroupValue", "StageReference", "Validator", "flow", "plain_value", "shown"]
 
 
 @dataclass
@@ -501,21 +501,22 @@ def shown(node: Node) -> str:
         case None:
             return "nothing"
         case dict() | list():
-            text = _flow(node)
+            text = flow(node)
             return text if len(text) <= 60 else "a mapping" if isinstance(node.value, dict) else "a list"
         case str() if len(node.value) > 60:
             return f"{node.value[:60]!r}…"
         case str():
             return repr(node.value)
-    return _flow(node)
+    return flow(node)
 
 
-def _flow(node: Node) -> str:
+def flow(node: Node) -> str:
+    """A value in one line of YAML."""
     match node.value:
         case dict():
-            return f"{{{', '.join(f'{key}: {_flow(inner)}' for key, inner in node.value.items())}}}"
+            return f"{{{', '.join(f'{key}: {flow(inner)}' for key, inner in node.value.items())}}}"
         case list():
-            return f"[{', '.join(_flow(inner) for inner in node.value)}]"
+            return f"[{', '.join(flow(inner) for inner in node.value)}]"
         case bool():
             return "true" if node.value else "false"
         case None:

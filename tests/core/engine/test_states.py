@@ -222,16 +222,6 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path} could not be written: No such file or directory"
 
 
-def test_the_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, told = tmp_path / "record.json", []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (told.append("flush"), fsync(descriptor))[1])
-    monkeypatch.setattr(os, "replace", lambda *names: (told.append("rename"), replace(*names))[1])
-    states.write_atomically(path, b"{}")
-    assert told == ["flush", "rename", "flush"]  # the file, its name, the folder that knows the name
-    assert path.read_bytes() == b"{}"
-
-
 def test_no_pickle_is_ever_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*given: Any, **named: Any) -> Any:
         raise AssertionError("pickle")

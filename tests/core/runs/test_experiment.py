@@ -135,6 +135,43 @@ def test_what_does_not_change_is_not_trained_twice(spec: Path, tmp_path: Path) -
     assert trained(cosmetic) == []
 
 
+def test_a_label_says_what_reaches_the_stage(spec: Path, tmp_path: Path) -> None:
+    """What a sweep chose for later stages is in no label of an earlier one; a key has one folder under any label."""
+    spec.write_text(
+        SPEC
+        + """
+sweep:
+  stages.gan.loss: [hinge, {use: wasserstein}]
+  small: {stages.gan.generator.channels: 2, stages.attributes.batch_size: 8}
+  few: {stages.gan.generator.channels: 3, stages.attributes.batch_size: 8}
+"""
+    )
+    experiment = read(spec)
+    folders = []
+    for member in experiment.members[1:]:
+        results = train_experiment(member, tmp_path / "runs", torch.device("cpu"))
+        folders.append([results[name].folder.relative_to(tmp_path / "runs/small") for name in member.stages])
+    names = [[folder.name.rpartition("-")[0] for folder in one] for one in folders]
+    assert names[0] == ["", "few", "loss-hinge_few"]
+    assert names[1] == ["", "few", "loss-wasserstein_small"]  # the same attributes as those that are called few
+    assert names[2] == ["", "few", "loss-wasserstein_few"]
+    assert len({one[1] for one in folders}) == 1
+
+
+def test_the_record_says_what_a_stage_was_made_of(spec: Path, tmp_path: Path) -> None:
+    results, _ = train(spec, tmp_path / "runs", "seed=3")
+    records = {name: json.loads((result.folder / "stage.json").read_text()) for name, result in results.items()}
+    assert records["features"]["ancestors"] == {}
+    assert records["gan"]["ancestors"] == {
+        name: {"key": records[name]["key"], "parts": records[name]["parts"]} for name in ("features", "attributes")
+    }
+    written = records["attributes"]["written"]
+    assert {"seed", "dataset", "stages.features.encoder.projection", "stages.attributes.steps"} <= set(written)
+    assert not [
+        path for path in written if path.startswith("stages.gan") or path == "stages.features.encoder.temperature"
+    ]
+
+
 def test_renaming_a_stage_gives_the_same_weights(gan: Path, tmp_path: Path) -> None:
     first, _ = train(gan, tmp_path / "one")
     other = tmp_path / "other.yaml"

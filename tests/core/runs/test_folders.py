@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ganvas.runs.folders import MODEL, RECORD, StageFolder, find_finished, find_shorter, newest_sibling, to_yaml
+import pytest
+
+from ganvas.engine.errors import ResourceError
+from ganvas.runs.folders import MODEL, RECORD, StageFolder, claim, find_finished, find_shorter, newest_sibling, to_yaml
 
 
 def stage(runs: Path, where: str, *, finished: bool = True, **record: Any) -> Path:
@@ -42,6 +45,29 @@ def test_a_finished_stage_is_found_anywhere_by_its_key(tmp_path: Path) -> None:
     found = find_finished(tmp_path, "0123456789ab")
     assert found is not None
     assert found.path == there
+
+
+def test_a_key_has_one_folder_whatever_its_label(tmp_path: Path) -> None:
+    gan, key = tmp_path / "small" / "gan", "0123456789ab"
+    first = claim(gan, "loss-hinge", key)
+    assert first == gan / f"loss-hinge-{key}"
+    assert claim(gan, "", key) == claim(gan, "small", key) == first
+    first.rename(gan / f"loss-hinge-{key}.old-20260101-000000")
+    assert claim(gan, "", key) == gan / key
+    assert claim(gan, "", "9876543210ab") == gan / "9876543210ab"
+    (tmp_path / "file").touch()
+    with pytest.raises(ResourceError) as caught:
+        claim(tmp_path / "file" / "gan", "", key)
+    assert str(caught.value) == f"the folder {tmp_path}/file/gan cannot be written: Not a directory"
+
+
+def test_a_use_is_noted_and_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path)
+    folder.touch()
+    folder.write(key="abc")
+    os.utime(tmp_path / RECORD, (1000, 1000))
+    folder.touch()
+    assert (tmp_path / RECORD).stat().st_mtime > 1000
 
 
 def test_the_longest_of_the_shorter_ones(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_what_was_chosen_on_the_way_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(CHAIN)
     experiment = load_experiment(path, ["stages.last.steps = 5"], {"seed": 3})
-    assert experiment.chosen == {"stages.last.steps": "5", "seed": 3}
+    assert [str(choice) for choice in experiment.chosen] == ["last.steps=5", "seed=3"]
 
 
 def test_keys_follow_what_trains(tmp_path: Path) -> None:
