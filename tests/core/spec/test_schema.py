@@ -55,6 +55,8 @@ REJECTED = (
     "--set: a path of dots",
     "frozen: the condition latent",
     "frozen: looking through ",
+    "algorithm: a backbone's layer that does not exist",
+    "algorithm: views of a pair that do not say",
 )
 
 
