@@ -19,6 +19,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_portraits():
+    """Two features instead of t-SNE, which takes seconds, in the portraits of all encoders that tests train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganvas_plugins.embedding.tsne", lambda features, seed: features[:, :2])
+        yield
+
+
 @pytest.fixture(scope="session")
 def miniatures() -> ModuleType:
     """``miniatures.py``: functions that write small data sets in their real on-disk formats."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganvas.kinds.networks import Encoder
+from ganvas.kinds.options import Trained
 from ganvas.kinds.records import Critique, Generated
 from ganvas.testing import doubles
 from ganvas.testing.suite import CLASSES, FEATURES, Broken, Case, Subject, Suite, skip
@@ -460,6 +461,10 @@ def follows_its_inputs_to_their_device(subject: Subject, case: Case) -> None:
     given = call(subject, network, case)
     inputs = {name: value if value is None else value.to("meta") for name, value in given.inputs.items()}
     network.to("meta")
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, Trained):  # the engine keeps these on the device, they are no submodules
+                value.to("meta")
     follows_devices(lambda: given.outputs(inputs))
 
 

@@ -9,7 +9,22 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Algorithm, Augmentation, Backbone, Data, Encoder, Preview, Step, Terms, Update, Use
+from ganvas import (
+    Algorithm,
+    Augmentation,
+    Backbone,
+    Data,
+    Embedding,
+    Encoder,
+    Incidental,
+    Preview,
+    Stage,
+    Step,
+    Terms,
+    Update,
+    Use,
+)
+from ganvas_plugins import embedding
 
 
 class SelfSupervised(Algorithm):
@@ -25,6 +40,9 @@ class SelfSupervised(Algorithm):
     sqrt(F) times the mean over the F dimensions of the standard deviation of the L2-normalised features. Near 1 for
     features that spread over the sphere, 0 when all images fall on one point (Chen & He, "Exploring Simple Siamese
     Representation Learning", 2021, section 4.1).
+
+    When it has finished it draws the features of some images once, by t-SNE (van der Maaten & Hinton, "Visualizing Data
+    using t-SNE", 2008), and gives them to trackers that show feature spaces (TensorBoard's projector).
 
     Gives ``encoder``. Images are (N, C, H, W) in [-1, 1], features (N, F).
 
@@ -47,6 +65,13 @@ class SelfSupervised(Algorithm):
             Use[Augmentation] | list[Use[Augmentation]] | None,
             Field(description="makes the views: one for all, or one per view; the encoder's own if left out"),
         ] = None,
+        portrait: Annotated[
+            int,
+            Incidental,
+            Field(
+                ge=0, le=2000, description="images in the final t-SNE picture and TensorBoard's projector; 0 draws none"
+            ),
+        ] = 1000,
     ) -> None:
         super().__init__(data)
         self.encoder = encoder(backbone(data.shape))
@@ -62,6 +87,7 @@ class SelfSupervised(Algorithm):
                 f"give {views}, or one for all"
             )
         self.augmentations = nn.ModuleList(make() for make in chosen)
+        self.points = portrait
 
     @classmethod
     def defaults(cls, chosen: Mapping[str, type]) -> Mapping[str, Any]:
@@ -102,3 +128,16 @@ class SelfSupervised(Algorithm):
     def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
         images = batch["images"][:8]
         return {"views": Preview(torch.cat(self.views(images, rng)[:2]), columns=len(images))}
+
+    def portrait(self, stage: Stage) -> dict[str, Preview]:
+        """The features of images spread evenly over the data, by t-SNE; coloured by class where there are classes."""
+        if self.points == 0 or len(stage.data) < 4:  # fewer have no neighbourhoods
+            return {}
+        encoded = stage.encoded(self.points)
+        names = list(stage.data.classes)
+        labels = encoded.labels.cpu().numpy() if encoded.labels is not None and names else None
+        points = embedding.tsne(encoded.features.cpu().numpy(), stage.seed)
+        picture = torch.from_numpy(embedding.scatter(points, labels, names)).permute(2, 0, 1) / 127.5 - 1
+        images = torch.cat([batch["images"].cpu() for batch in stage.data.batches(indices=encoded.index)])
+        told = None if labels is None else [names[label] for label in labels]
+        return {"embedding": Preview(picture[None], 1, Embedding(encoded.features, images, told))}

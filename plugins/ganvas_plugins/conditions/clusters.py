@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganvas import Condition, Data, Encoder, Segment, Trained
-from ganvas.kinds.data import to_float
 from ganvas_plugins.conditions.one_hot import named_index, one_hot
 
 
@@ -56,22 +55,16 @@ class Clusters(Condition):
 
     def prepare(self, data: Data, rng: torch.Generator) -> None:
         """Fits the centroids."""
-        from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
-
         clusters = self.shape[0]
         seed = int(torch.randint(2**31 - 1, (), generator=rng, device=rng.device))
         if self.samples is None or self.samples >= len(data):
-            batches: Iterable[Tensor] = (batch["images"] for batch in data.batches())
+            chosen = None
         else:
-            chosen = torch.randperm(len(data), generator=rng, device=rng.device)[: self.samples]
-            batches = _images(data, chosen.sort().values.cpu())
-        features = torch.cat([self.features(images).cpu() for images in batches]).numpy()
+            chosen = torch.randperm(len(data), generator=rng, device=rng.device)[: self.samples].sort().values
+        features = torch.cat([self.features(part["images"]).cpu() for part in data.batches(indices=chosen)]).numpy()
         if len(features) < clusters:
             raise ValueError(f"{len(features)} samples cannot make {clusters} clusters; take fewer clusters")
-        # Threads would add up their shares in any order, and the centroids differ in the last bits from run to run.
-        with threadpool_limits(limits=1):
-            fit = KMeans(clusters, n_init=self.restarts, random_state=seed).fit(features)
+        fit = kmeans(features, clusters, restarts=self.restarts, seed=seed)
         counts = np.bincount(fit.labels_, minlength=clusters)
         order = np.argsort(-counts, kind="stable")
         self.centroids.copy_(torch.from_numpy(fit.cluster_centers_[order]))
@@ -117,13 +110,11 @@ class Clusters(Condition):
         return one_hot(torch.tensor([named_index(value, self.names, "cluster")]), self.shape[0])[0]
 
 
-def _images(data: Data, indices: Tensor, size: int = 256) -> Iterable[Tensor]:
-    """Float images of chosen samples, without reading the others."""
-    dataset = next(iter(data.sources.values()))
-    whole = dataset.tensors()
-    for part in indices.split(size):
-        if whole is not None:
-            images = whole["images"][part.to(whole["images"].device)]
-        else:
-            images = torch.stack([dataset[index]["images"] for index in part.tolist()])
-        yield to_float(images.to(data.device), dataset.fields["images"])
+def kmeans(features: np.ndarray, clusters: int, *, restarts: int, seed: int) -> Any:
+    """scikit-learn's k-means, fitted to (N, F): ``labels_`` (N,) and ``cluster_centers_`` (K, F)."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    # Threads would add up their shares in any order, and the centroids differ in the last bits from run to run.
+    with threadpool_limits(limits=1):
+        return KMeans(clusters, n_init=restarts, random_state=seed).fit(features)
