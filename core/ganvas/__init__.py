@@ -28,8 +28,9 @@ _HOMES = {
     ),
     "ganvas.kinds.objectives": ("Augmentation", "Loss", "Regularizer"),
     "ganvas.kinds.optimizer": ("Optimizer",),
-    "ganvas.kinds.options": ("Incidental", "Position", "Scheduled", "Trained", "Use"),
+    "ganvas.kinds.options": ("Incidental", "Position", "Progress", "Scheduled", "Trained", "Use"),
     "ganvas.kinds.records": ("Critique", "Generated", "Latents", "Terms"),
+    "ganvas.registry.cache": ("cache_folder", "write_atomically"),
     "ganvas.registry.hooks": ("hookimpl",),
     "ganvas.runs.api": ("build", "check", "components", "load", "train"),
 }
@@ -54,8 +55,9 @@ if TYPE_CHECKING:
     )
     from ganvas.kinds.objectives import Augmentation, Loss, Regularizer
     from ganvas.kinds.optimizer import Optimizer
-    from ganvas.kinds.options import Incidental, Position, Scheduled, Trained, Use
+    from ganvas.kinds.options import Incidental, Position, Progress, Scheduled, Trained, Use
     from ganvas.kinds.records import Critique, Generated, Latents, Terms
+    from ganvas.registry.cache import cache_folder, write_atomically
     from ganvas.registry.hooks import hookimpl
     from ganvas.runs.api import build, check, components, load, train
 

@@ -15,6 +15,7 @@ import torch
 import ganvas
 from ganvas.engine import states
 from ganvas.engine.training import Job, train
+from ganvas.registry.plugins import Host
 from ganvas.runs import experiment as training
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -213,6 +214,35 @@ def optimizer_steps(folder: Path) -> dict[str, int]:
         name: int(max(float(entry["step"]) for entry in optimizer["state"].values()))
         for name, optimizer in state["optimizers"].items()
     }
+
+
+ENCODERS = [name for name in Host().names("encoder") if name != "simclr"]
+EVERY_STEP = {f"stages.{stage}.steps": 2 for stage in ("features", "attributes", "gan")} | {MEASURED: []}
+
+
+def swapped(encoder: str, folder: Path) -> Path:
+    """The quickstart with one word replaced."""
+    text = (EXPERIMENTS / "quickstart.yaml").read_text()
+    assert text.count("encoder: simclr\n") == 1
+    spec = folder / "quickstart.yaml"
+    spec.write_text(text.replace("encoder: simclr\n", f"encoder: {encoder}\n"))
+    return spec
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_an_encoder_is_swapped_by_one_word(encoder: str, tmp_path: Path) -> None:
+    report = ganvas.check(swapped(encoder, tmp_path))
+    assert list(report.parameters) == ["features", "attributes", "gan"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_swapped_encoder_trains(encoder: str, tmp_path: Path) -> None:
+    run = ganvas.train(swapped(encoder, tmp_path), overrides=EVERY_STEP, runs=tmp_path / "runs", device="cpu")
+    features = run["features"].encode(torch.linspace(-1, 1, 4 * 28 * 28).view(4, 1, 28, 28))
+    assert features.shape == (4, run["features"].algorithm.encoder.features)
+    assert features.isfinite().all()
+    assert run["gan"].sample(2, condition=3, seed=0).shape == (2, 1, 28, 28)
 
 
 def test_both_stages_fit_the_same_clusters(data: dict[str, Path], tmp_path: Path) -> None:

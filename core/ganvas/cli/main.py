@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -105,11 +106,11 @@ def list_(
         return
     host = Host(Path.cwd())
     last = None
-    for entry in host.entries(kind):
+    for entry, summary in host.listed(kind):
         if entry.kind != last:
             typer.echo(f"{'' if last is None else chr(10)}{entry.kind}: {KINDS[entry.kind].summary}")
             last = entry.kind
-        typer.echo(f"  {entry.name:<20} {host.summary(entry)}")
+        typer.echo(f"  {host.name_of(entry):<20} {summary}")
 
 
 @app.command()
@@ -122,18 +123,24 @@ def show(name: Annotated[str, typer.Argument(metavar="KIND/NAME", help="such as 
 
 @app.command()
 def plugins(as_json: Json = False) -> None:
-    """Where components come from, and what failed to load."""
+    """Where components come from, and what is broken: every one is imported and checked."""
     from ganvas.registry.plugins import Host
 
     host = Host(Path.cwd())
+    host.examine()
     if as_json:
         typer.echo(json.dumps([record.json() for record in host.plugins], indent=1))
         return
     for record in host.plugins:
         version = f" {record.version}" if record.version else ""
-        typer.echo(f"{record.name}{version}: {record.status}, {len(record.components)} components, {record.origin}")
+        working = len(record.components)
+        number = f"{working} of {record.offered}" if working != record.offered else str(working)
+        word = "component" if number == "1" else "components"
+        typer.echo(f"{record.name}{version}: {record.status}, {number} {word}, {record.origin}")
         if record.error:
-            typer.echo("".join(f"    {line}\n" for line in record.error.rstrip().splitlines()), nl=False)
+            typer.echo("".join(f"    {line}\n" for line in record.error.splitlines()), nl=False)
+    for line in host.clashes():
+        typer.echo(line)
 
 
 @app.command()
@@ -147,6 +154,22 @@ def schema(output: Annotated[Path | None, typer.Option("-o", "--output", help="w
         typer.echo(text)
     else:
         output.write_text(text + "\n", encoding="utf-8")
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="such as loss; `ganvas list` names them")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="of the component, such as my-loss")],
+    output: Annotated[Path, typer.Option("-o", metavar="DIR", help="the folder it is written into")] = Path(),
+) -> None:
+    """Write a plugin package with one component: ready to install, to test and to train with."""
+    from ganvas.cli.new import write_package
+
+    package = write_package(kind, name, output)
+    home = shlex.quote(str(package.folder))
+    typer.echo(f"{package.folder}: the {kind} {name}, its test and its README. Next:")
+    for command in (f"pip install -e {home}", f"pytest {home}", *package.commands):
+        typer.echo(f"  {command}")
 
 
 @app.command()

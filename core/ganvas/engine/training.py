@@ -172,6 +172,7 @@ def train(job: Job) -> Outcome:
                 rng=randomness.rng,
                 draw=batches.draw,
                 note_length=note_length,
+                logging=logging,
             )
             randomness.others("iteration", index)
             shared: dict[str, Tensor] | None = None

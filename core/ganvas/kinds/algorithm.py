@@ -31,6 +31,7 @@ class Step:
         shared: a dict that lives for one iteration (pooled fakes, a forward that two updates use).
         rng: a generator on the training device, seeded anew before each objective.
         device: where training runs.
+        logging: whether scalars are read after this iteration; what is dear to compute is logged only then.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Step:
         rng: torch.Generator,
         draw: Callable[[str | None, int | None], dict[str, Tensor]],
         note_length: Callable[[], None],
+        logging: bool = False,
     ) -> None:
         self.index = index
         self.repetition = 0
         self.size = size
         self.device = device
+        self.logging = logging
         self.rng = rng
         self.batch: dict[str, Tensor] = {}
         self.shared: dict[str, Any] = {}

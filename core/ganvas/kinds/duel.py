@@ -143,6 +143,8 @@ class Duel(nn.Module):
         regularizers: callables that take this duel (``list[Use[Regularizer]]``).
         names: what the two networks are called in the algorithm's ``networks()``, and so their updates; after their
             sides, unless an algorithm holds several duels.
+        paired: whether the i-th fake is made from what belongs to the i-th real (its condition, its input), so that
+            the two can be compared.
 
     Raises:
         ValueError: the augmentation lets no gradient pass, the head and the loss do not meet, or a part names no side.
@@ -156,6 +158,8 @@ class Duel(nn.Module):
         regularizers: Sequence[Callable[[Duel], Regularizer]],
         generator: nn.Module,
         names: Mapping[Side, str] | None = None,
+        *,
+        paired: bool = False,
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -174,6 +178,7 @@ class Duel(nn.Module):
             )
         self.generator = generator
         self.discriminator = discriminator
+        self.paired = paired
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix

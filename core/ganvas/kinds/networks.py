@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ganvas.kinds.options import Progress
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
 
 __all__ = [
@@ -70,8 +71,14 @@ def place(module: nn.Module, device: torch.device) -> None:
 
 
 class Translator(Network):
-    """Image -> image. Built with ``(shape, condition)``, the shape of its output; ``inputs`` may differ in channels."""
+    """Image -> image. Built with ``(shape, condition)``, the shape of its output; ``inputs`` may differ in channels.
 
+    Attributes:
+        sample_shape: (C, H, W) of what it makes, where it says so.
+        conditional: whether the network uses its condition.
+    """
+
+    sample_shape: Shape
     conditional: bool = False
 
     @abstractmethod
@@ -84,7 +91,8 @@ class Head(nn.Module):
 
     Attributes:
         conditional: whether the scores depend on the condition.
-        gives: extra fields of its critiques; ``demands``: those that the loss must use, or the head is trained wrong.
+        gives: extra fields of its critiques.
+        demands: those that the loss must use, or the head is trained wrong.
     """
 
     conditional: bool = False
@@ -130,20 +138,25 @@ class Backbone(Network):
 
 
 class Encoder(nn.Module):
-    """A self-supervised method over a backbone. Built with ``(backbone)``.
+    """A method that trains a backbone. Built with ``(backbone, data)``.
 
     Attributes:
         views: the recommended augmentation of each view, as it would stand in a spec; their number is the number of
             views that ``objective`` takes.
+        needs: fields of the batch that ``objective`` takes besides the views, by name: ``labels``.
         features: F, the width of what ``encode`` returns.
+        embeddings: (M, F), the features in the last objective, detached, for those who watch for collapse; None where
+            there are none.
     """
 
     views: ClassVar[Sequence[str | dict[str, Any]]]
+    needs: frozenset[str] = frozenset()
     features: int
+    embeddings: Tensor | None = None
 
     @abstractmethod
-    def objective(self, *views: Tensor) -> Terms:
-        """One batch (N, C, H, W) per view -> weighted terms."""
+    def objective(self, *views: Tensor, **fields: Tensor) -> Terms:
+        """One batch (N, C, H, W) per view, and the fields it ``needs`` -> weighted terms; none where nothing trains."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -152,8 +165,19 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.encode(images)
 
-    def after_update(self, progress: float) -> None:
-        """Runs after each optimizer step; ``progress`` in [0, 1) is the share of the steps done (EMA targets)."""
+    def feature_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) -> named maps (N, F_l, H_l, W_l): those of ``self.backbone``, where the encoder keeps it so."""
+        backbone = getattr(self, "backbone", None)
+        if not isinstance(backbone, Backbone):
+            raise NotImplementedError(f"{type(self).__name__} offers no feature maps")
+        return backbone.feature_maps(images)
+
+    def after_update(self, progress: Progress) -> None:
+        """Runs after each optimizer step, without gradients (targets that follow).
+
+        Args:
+            progress: the share of the steps done, in [0, 1); schedules are read at it.
+        """
 
 
 class Classifier(nn.Module):

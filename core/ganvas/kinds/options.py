@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Group", "Incidental", "Position", "Scheduled", "Trained", "Use"]
+__all__ = ["Group", "Incidental", "Position", "Progress", "Scheduled", "Trained", "Use"]
 
 K = TypeVar("K")
 
@@ -34,6 +34,22 @@ class Position(Protocol):
     def progress(self) -> float:
         """Share of the stage's steps done, in [0, 1). Reading it makes the training depend on its length."""
         ...
+
+
+class Progress(float):
+    """The share of a stage's steps done, in [0, 1): a number, and the position that a ``Scheduled`` is read at."""
+
+    def __new__(cls, position: Position) -> Progress:
+        made = super().__new__(cls, position.progress)
+        made.index, made.images = position.index, position.images
+        return made
+
+    index: int
+    images: int
+
+    @property
+    def progress(self) -> float:
+        return float(self)
 
 
 class Use(Generic[K]):
@@ -167,10 +183,19 @@ class Scheduled:
             return self.value * (self.to / self.value) ** share
         return self.value + (self.to - self.value) * _SHAPES[self.shape](share)
 
-    def numbers(self) -> list[float]:
-        """Every number the value may take at its corners, for bounds."""
-        corners = [self.value, self.to, self.first and self.first[1], self.every and self.every[1]]
-        return [corner for corner in corners if corner is not None]
+    def plain(self) -> Any:
+        """The schedule as it would stand in a spec; a constant as a number."""
+        if self.constant:
+            return self.value
+        if self.to is None and not self.warm_up:
+            plain: dict[str, Any] = {"value": self.value}
+        else:
+            plain = {"from": self.value}
+            plain |= {"to": self.to, "shape": self.shape} if self.to is not None else {"to": self.value}
+            plain |= {"over": {self.over[0]: self.over[1]}} if self.over else {}
+            plain |= {name: getattr(self, name) for name in ("hold", "warm_up") if getattr(self, name)}
+        plain |= {name: list(getattr(self, name)) for name in ("first", "every") if getattr(self, name)}
+        return plain
 
 
 class Incidental:

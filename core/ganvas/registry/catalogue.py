@@ -24,12 +24,14 @@ class Catalogue:
         plugins: modules, or files beside it (absolute), that hold hook implementations.
         components: kind -> name -> ``module:attribute`` or ``/absolute/file.py:attribute``.
         blocked: names of plugins, or ``kind/name`` of components, that are not offered.
+        written: absolute file -> the same as it stands in the catalogue.
     """
 
     file: Path
     plugins: list[str] = field(default_factory=list)
     components: dict[str, dict[str, str]] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
 
 
 def find_catalogue(start: Path) -> Path | None:
@@ -64,11 +66,11 @@ def _read_catalogue(file: Path, state: tuple[int, int] | None) -> Catalogue:
         raise Mistakes([Problem(root.place, "", "a registry has the keys plugins, components and blocked")])
     for key, node in root.value.items():
         if key == "plugins":
-            found.plugins = [_target(item, file) for item in _words(node, key, problems)]
+            found.plugins = [_target(item, found) for item in _words(node, key, problems)]
         elif key == "blocked":
             found.blocked = _words(node, key, problems)
         elif key == "components":
-            found.components = _components(node, file, problems)
+            found.components = _components(node, found, problems)
         else:
             hint = did_you_mean(key, ("plugins", "components", "blocked"))
             problems.append(Problem(root.keys[key], key, f"no such key in a registry{hint}"))
@@ -86,7 +88,7 @@ def _words(node: Node, path: str, problems: list[Problem]) -> list[str]:
     return [item.value for item in node.value]
 
 
-def _components(node: Node, file: Path, problems: list[Problem]) -> dict[str, dict[str, str]]:
+def _components(node: Node, catalogue: Catalogue, problems: list[Problem]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     if node.value is None:
         return found
@@ -107,13 +109,15 @@ def _components(node: Node, file: Path, problems: list[Problem]) -> dict[str, di
                 message = "must be module:attribute or ./file.py:Class"
                 problems.append(Problem(target.place, f"{path}.{name}", message))
                 continue
-            found.setdefault(kind, {})[name] = _target(target.value, file)
+            found.setdefault(kind, {})[name] = _target(target.value, catalogue)
     return found
 
 
-def _target(text: str, file: Path) -> str:
+def _target(text: str, catalogue: Catalogue) -> str:
     """``./my_loss.py:Mine`` -> the same with an absolute path; module names stay."""
-    path, colon, attribute = text.partition(":")
-    if path.endswith(".py"):
-        path = str((file.parent / Path(path).expanduser()).resolve())
-    return path + colon + attribute
+    home, colon, attribute = text.partition(":")
+    if home.endswith(".py"):
+        path = str((catalogue.file.parent / Path(home).expanduser()).resolve())
+        catalogue.written[path] = home
+        home = path
+    return home + colon + attribute

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Mistakes", "Node", "Place", "Problem", "did_you_mean", "parse", "read"]
+__all__ = ["Mistakes", "Node", "Place", "Problem", "did_you_mean", "parse", "read", "with_article"]
 
 LARGEST = 100_000  # nodes in one document, aliases expanded: a bomb of aliases ends here and not in the memory
 DEEPEST = 100  # levels of nesting: far more than any spec has, far fewer than Python's stack
@@ -106,6 +106,11 @@ def did_you_mean(word: str, words: Sequence[str]) -> str:
     if 0 < len(words) <= 24:
         return f"; choose from {', '.join(sorted(words))}"
     return ""
+
+
+def with_article(word: str) -> str:
+    """``loss`` -> ``a loss``, ``encoder`` -> ``an encoder``."""
+    return f"an {word}" if word[:1] in "aeiou" else f"a {word}"
 
 
 def read(path: Path, shown: str | None = None) -> Node:

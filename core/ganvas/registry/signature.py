@@ -10,17 +10,18 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
 
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Incidental, Scheduled, Trained, Use
+from ganvas.registry.documents import with_article
+from ganvas.registry.hooks import where
 from ganvas.registry.plugins import BrokenComponent, kind_of
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "bounds",
     "given_to",
     "options_of",
-    "where",
 ]
 
 REQUIRED: Any = object()
@@ -168,77 +168,124 @@ class Option:
         return {
             "name": self.name,
             "type": self.form.describe() + bounds(self.form),
-            "default": None if self.required else to_jsonable_python(self.default, fallback=str),
+            "default": None if self.required else _plain(self.default),
             "required": self.required,
             "description": self.description,
         }
 
 
+def _plain(value: Any) -> Any:
+    """A default as it would stand in a spec."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Scheduled():
+            return value.plain()
+        case Mapping():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+    return str(value)
+
+
 @functools.cache
 def options_of(component: type) -> dict[str, Option]:
-    """The options of a component's class, by name. Raises ``BrokenComponent`` with file and line."""
+    """The options of a component's class, by name. Raises ``BrokenComponent`` with every mistake's file and line."""
     found: dict[str, Option] = {}
+    mistakes: list[str] = []
     for owner in component.__mro__:
         init = owner.__dict__.get("__init__")
         if init is None:
             continue
         signature = inspect.signature(init)
-        hints = _hints(init, owner)
-        for parameter in signature.parameters.values():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in found:
-                found[parameter.name] = _option(parameter, hints, init, owner)
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
+        named = [p for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in found]
+        try:
+            hints = typing.get_type_hints(init, include_extras=True)
+        except Exception as error:
+            hints = None
+            mistakes.append(
+                f"{where(init)}: a type hint of {owner.__name__}.__init__ cannot be resolved ({error}); "
+                "import it at module level, not under TYPE_CHECKING"
+            )
+        for parameter in named:
+            said = _default_mistakes(parameter)
+            try:
+                found[parameter.name] = _option(parameter, hints)
+            except BrokenComponent as error:
+                said += error.mistakes
+            what = f"{where(init)}: the option {parameter.name!r} of {owner.__name__}"
+            mistakes += [f"{what}{line}" for line in said]
+        if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
             break  # without **options, what the base class takes is this class's own business
+    if mistakes:
+        raise BrokenComponent(*mistakes)
     return found
 
 
 def given_to(component: type, kind: str) -> int:
-    """How many of the kind's positionals the class takes. Raises ``BrokenComponent`` for one that nobody gives."""
+    """How many of the kind's positionals the class takes. Raises ``BrokenComponent`` for those that nobody gives."""
     init = component.__init__
     parameters = list(inspect.signature(init).parameters.values())[1:]
     offered = KINDS[kind].given
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return len(offered)
-    for extra in positional[len(offered) :]:
-        if extra.default is inspect.Parameter.empty:
-            what = f"only {', '.join(offered)}" if offered else "nothing"
-            raise BrokenComponent(
-                f"{where(init)}: {component.__name__}.__init__ asks for {extra.name!r}, but a {kind} is given {what}; "
-                f"put a * before it to make it an option"
-            )
+    extra = [p.name for p in positional[len(offered) :] if p.default is p.empty]
+    if extra:
+        asked = " and ".join(map(repr, extra))
+        gives = f"only {', '.join(offered)}" if offered else "nothing"
+        raise BrokenComponent(
+            f"{where(init)}: {component.__name__}.__init__ asks for {asked}, but {with_article(kind)} is given "
+            f"{gives}; put a * before {'it to make it an option' if len(extra) == 1 else 'them to make them options'}"
+        )
     return min(len(positional), len(offered))
 
 
-def where(thing: Any) -> str:
-    """``file:line`` of a function or class."""
-    try:
-        return f"{inspect.getsourcefile(thing)}:{inspect.getsourcelines(thing)[1]}"
-    except (OSError, TypeError):
-        return getattr(thing, "__module__", "?")
-
-
-def _hints(init: Any, owner: type) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(init, include_extras=True)
-    except Exception as error:
-        raise BrokenComponent(
-            f"{where(init)}: a type hint of {owner.__name__}.__init__ cannot be resolved ({error}); "
-            "import it at module level, not under TYPE_CHECKING"
-        ) from error
-
-
-def _option(parameter: inspect.Parameter, hints: Mapping[str, Any], init: Any, owner: type) -> Option:
-    name = parameter.name
-    if name not in hints:
-        raise BrokenComponent(
-            f"{where(init)}: the option {name!r} of {owner.__name__} has no type hint; write {name}: float = …"
+def _default_mistakes(parameter: inspect.Parameter) -> tuple[str, ...]:
+    """What is wrong with an option's name and default, to be said after the option's name."""
+    said: tuple[str, ...] = ()
+    if parameter.name == "use":
+        said += (" hides the key of a spec that names the component; call it something else",)
+    if _mutable(parameter.default):
+        fix = _frozen(parameter.default)
+        said += (
+            f" has a mutable default, {parameter.default!r}, which all its builds would share; "
+            f"write {'a tuple, ' if fix.startswith('(') else ''}{fix}",
         )
+    return said
+
+
+def _mutable(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_mutable, value))
+    if isinstance(value, types.MappingProxyType):
+        return any(map(_mutable, value.values()))
+    return isinstance(value, MutableSequence | MutableMapping | MutableSet)
+
+
+def _frozen(value: Any) -> str:
+    """The code of a value that cannot change, to stand in for one that can."""
+    if isinstance(value, Mapping):
+        return f"types.MappingProxyType({{{', '.join(f'{key!r}: {_frozen(inner)}' for key, inner in value.items())}}})"
+    if isinstance(value, MutableSequence | MutableSet | tuple):
+        items = [_frozen(item) for item in value]
+        items = sorted(items) if isinstance(value, MutableSet) else items
+        return f"({', '.join(items)}{',' * (len(items) == 1)})"
+    return repr(value)
+
+
+def _option(parameter: inspect.Parameter, hints: Mapping[str, Any] | None) -> Option:
+    """Raises ``BrokenComponent`` with what is to be said after the option's name."""
+    name = parameter.name
+    if parameter.annotation is inspect.Parameter.empty:
+        raise BrokenComponent(f" has no type hint; write {name}: float = …")
     default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+    if hints is None:  # told once for them all
+        return Option(name, Leaf(Any), default, "")
     try:
         form, field = _form(hints[name])
     except BrokenComponent as error:
-        raise BrokenComponent(f"{where(init)}: the option {name!r} of {owner.__name__}: {error}") from error
+        raise BrokenComponent(f": {error}") from error
     description = field.description if field is not None and field.description else ""
     incidental = _mentions_path(form) or Incidental in getattr(hints[name], "__metadata__", ())
     return Option(name, form, default, description, incidental)

@@ -19,6 +19,7 @@ from ganvas.runs.folders import StageFolder
 from ganvas.runs.loading import Run
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment, load_experiment
+from ganvas.spec.source import quickstart
 from ganvas.spec.validate import Validator
 
 __all__ = ["build", "check", "choose_device", "components", "find_spec", "load", "train"]
@@ -91,9 +92,7 @@ def find_spec(spec: str | Path) -> Path:
     """The file that a user's word for a spec means: a file, a stage's folder, or ``quickstart``."""
     path = Path(spec)
     if str(spec) == "quickstart" and not path.exists():
-        package = Path(__file__).parents[1]  # in a wheel the spec lies in the package, in a checkout beside it
-        packaged = package / "quickstart.yaml"
-        return packaged if packaged.exists() else package.parents[1] / "experiments" / "quickstart.yaml"
+        return quickstart()
     if path.is_dir() and (path / "spec.yaml").is_file():
         return path / "spec.yaml"
     return path

@@ -119,6 +119,7 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
                 f"{stage.algorithm.name!r} averages no network unless ema names some: {{half_life: N, networks: […]}}"
             )
             problems.append(Problem(_place(stage, "ema"), f"{path}.ema", message))
+        problems += _batch_size(builder, stage.settings.options["batch_size"])
         problems += _metrics(stage, data, algorithm, builder, report)
     if problems:
         raise Mistakes(problems)
@@ -171,6 +172,17 @@ def _needs(builder: Builder, algorithm: Algorithm, data: Data, stage: StageSpec)
                 yield _lacks(component, lacking, data)
     for lacking in sorted(set(algorithm.needs) - set(data.fields) - told):
         yield _lacks(stage.algorithm, lacking, data)
+
+
+def _batch_size(builder: Builder, size: int) -> Iterable[Problem]:
+    """Components that cannot train with batches of this size."""
+    for component, made in builder.built:
+        check = getattr(made, "check_batch", None)
+        if callable(check):
+            try:
+                check(size)
+            except ValueError as error:
+                yield Problem(component.place, component.path, " ".join(str(error).split()))
 
 
 def _lacks(component: Component, field_name: str, data: Data) -> Problem:

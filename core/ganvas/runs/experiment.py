@@ -279,7 +279,8 @@ def _begin(session: _Session, stage: StageSpec, folder: StageFolder, parts: Mapp
         return
     sibling = newest_sibling(folder.path)
     if sibling is not None:
-        changed = keys.changes(sibling.record.get("parts", {}), parts)
+        sources = keys.sources(stage, session.experiment.host)
+        changed = keys.changes(sibling.record.get("parts", {}), parts, sources)
         if changed:
             shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
             reporter.say(f"{stage.name}: training anew, because {shown}")

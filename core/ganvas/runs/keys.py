@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ganvas.kinds.options import Scheduled
 from ganvas.registry.digest import source_digest
+from ganvas.registry.plugins import Host
 from ganvas.spec.experiment import DatasetSpec, StageSpec
-from ganvas.spec.validate import Component, GroupValue, StageReference, plain_schedule
+from ganvas.spec.validate import Component, GroupValue, StageReference
 
-__all__ = ["changes", "key_of", "key_parts"]
+__all__ = ["changes", "key_of", "key_parts", "sources"]
 
 # What the engine's options change in the weights; the others (evaluate, checkpoint, log_every) are not in the key.
 TRAINING = ("steps", "batch_size", "optimizers", "ema", "precision", "clip_gradients")
@@ -29,7 +30,9 @@ def key_parts(
         match value:
             case Component():
                 parts[path or "use"] = value.entry.name
-                parts[f"source of {value.entry.kind}/{value.entry.name}"] = source_digest(value.cls)
+                label, digest = _source_of(value), source_digest(value.cls)
+                if parts.setdefault(label, digest) != digest:  # two plugins' components of one name
+                    parts[label] = "+".join(sorted({*parts[label].split("+"), digest}))
                 for name, inner in value.options.items():
                     # A path is known by its content: that of a dataset has a digest of its own, a file is hashed here.
                     if isinstance(inner, Path) and inner.is_file() and value.kind != "dataset":
@@ -42,7 +45,7 @@ def key_parts(
             case StageReference():
                 parts[path] = f"{key_of_reference(value)}{'.' + value.part if value.part else ''}"
             case Scheduled():
-                parts[path] = json.dumps(plain_schedule(value))
+                parts[path] = json.dumps(value.plain())
             case list() | tuple():
                 parts[f"{path} (how many)"] = str(len(value))
                 for index, inner in enumerate(value):
@@ -79,15 +82,43 @@ def _file_digest(file: Path) -> str:
         return hashlib.file_digest(content, "blake2b").hexdigest()[:32]
 
 
-def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """What differs between two keys, in words."""
+def sources(stage: StageSpec, host: Host) -> dict[str, str]:
+    """Part of the key that stands for a component's code -> in words, whose code that is and where it lies."""
+    settings = [stage.settings.options.get(name) for name in TRAINING]
+    return {
+        _source_of(component): f"{component.kind} {component.name!r}: {host.home_of(component.entry)}"
+        for component in _components([stage.algorithm, settings, stage.dataset])
+    }
+
+
+def _source_of(component: Component) -> str:
+    return f"source of {component.entry.label}"
+
+
+def _components(value: Any) -> Iterator[Component]:
+    """The components in a value and in their options, however deep."""
+    match value:
+        case Component() | GroupValue():
+            if isinstance(value, Component):
+                yield value
+            yield from _components(value.options)
+        case list() | tuple():
+            for inner in value:
+                yield from _components(inner)
+        case dict():
+            yield from _components(list(value.values()))
+
+
+def changes(old: Mapping[str, str], new: Mapping[str, str], sources: Mapping[str, str]) -> list[str]:
+    """What differs between two keys, in words; ``sources`` says where the components' code lies."""
     found = []
     for path in sorted(set(old) | set(new)):
         before, after = old.get(path), new.get(path)
         if before == after:
             continue
-        if path.startswith("source of ") and before and after:
-            found.append(f"the {path} was edited")
+        if path in sources and before and after:
+            imported = "" if sources[path].endswith(".py") else ", or what it imports,"
+            found.append(f"{sources[path]}{imported} changed")
         elif path == "dataset's content":
             found.append("the dataset's content changed")
         elif before is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +10,12 @@ import pluggy
 
 from ganvas.engine.errors import ResourceError
 from ganvas.registry import hooks
+from ganvas.registry.failures import forget_failure, keep_failure
+from ganvas.registry.plugins import BUNDLED, PluginRecord
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment
 
 __all__ = ["Hooks"]
-
-log = logging.getLogger("ganvas")
 
 
 class Hooks:
@@ -32,15 +31,22 @@ class Hooks:
         self.manager = pluggy.PluginManager("ganvas")
         self.manager.add_hookspecs(hooks)
         host = experiment.host
-        trackers = [builder.build(component) for component in experiment.settings.options["trackers"]]
-        if "jsonl" in host.names("tracker") and all(tracker.component_name != "jsonl" for tracker in trackers):
-            trackers.append(host.resolve(host.find("tracker", "jsonl"))())
-            trackers[-1].component_name = "jsonl"
-        for number, tracker in enumerate(trackers):
-            self.manager.register(tracker, f"tracker {tracker.component_name} {number}")
-        for name, plugin in host.manager.list_name_plugin():
-            if plugin is not None:
-                self.manager.register(plugin, name)
+        trackers = [(part.entry, builder.build(part)) for part in experiment.settings.options["trackers"]]
+        always = next((e for e in host.entries("tracker") if (e.name, e.plugin) == ("jsonl", BUNDLED)), None)
+        if always is not None and all(entry != always for entry, _ in trackers):
+            trackers.append((always, host.resolve(always)()))
+        self.owners: dict[str, PluginRecord] = {}  # registered name -> the plugin that answers for it
+        for number, (entry, tracker) in enumerate(trackers):
+            name = f"the tracker {entry.name!r}"
+            name = f"{name} ({number + 1})" if name in self.owners else name
+            self._register(name, tracker, host.record_of(entry))
+        for record in host.plugins:
+            if record.status != "blocked" and (plugin := host.manager.get_plugin(record.name)) is not None:
+                self._register(record.name, plugin, record)
+
+    def _register(self, name: str, part: Any, record: PluginRecord) -> None:
+        self.manager.register(part, name)
+        self.owners[name] = record
 
     def __call__(self, name: str, **values: Any) -> None:
         # One by one, not through pluggy's own call: there the first one to fail would end it for all.
@@ -54,5 +60,14 @@ class Hooks:
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise ResourceError(f"the disk is full: {owner} could not write its log") from error
                 self.failed.add(owner)
-                log.debug("the plugin %s failed", owner, exc_info=True)
-                self.warn(f"{owner} failed in {name} ({type(error).__name__}: {error}); going on without it")
+                record = self.owners[owner]
+                keep_failure(record.name, record.origin, f"{name} of {owner}", error)
+                self.warn(
+                    f"{owner} failed in {name} ({type(error).__name__}: {error}); training goes on without it; "
+                    "`ganvas plugins` shows the traceback"
+                )
+        if name == "ganvas_stage_finished":
+            failed = [self.owners[owner] for owner in self.failed]
+            for record in self.owners.values():
+                if record not in failed:
+                    forget_failure(record.name, record.origin)

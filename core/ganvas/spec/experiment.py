@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganvas.registry.documents import Mistakes, Node, Place, did_you_mean
+from ganvas.registry.documents import Mistakes, Node, Place, did_you_mean, with_article
 from ganvas.registry.plugins import Host, kind_of
 from ganvas.registry.signature import alternatives, options_of
 from ganvas.spec.source import assign, expand_path, load_source
 from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
-from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown, with_article
+from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
 
 __all__ = ["Experiment", "StageSpec", "find_reference", "load_experiment", "parse_experiment"]
 
@@ -161,8 +161,10 @@ def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, ke
     if algorithm is None:
         return None
     if chosen.options.get("optimizers") is None:
-        default = Node.of(getattr(algorithm.cls, "optimizers", "adam"), node.place, node.base)
-        chosen.options["optimizers"] = validator.value(default, engine["optimizers"].form, f"{path}.optimizers")
+        default, form = getattr(algorithm.cls, "optimizers", "adam"), engine["optimizers"].form
+        chosen.options["optimizers"] = validator.default(
+            default, form, f"{path}.optimizers", node.place, node.base, algorithm.entry.plugin
+        )
     dataset = chosen.options.get("dataset") or settings.options.get("dataset")
     if dataset is None:
         told = ("dataset", f"{path}.dataset")

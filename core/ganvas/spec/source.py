@@ -10,7 +10,7 @@ from typing import Any
 
 from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean, parse, read
 
-__all__ = ["assign", "expand_path", "load_source", "split_path"]
+__all__ = ["assign", "expand_path", "load_source", "quickstart", "split_path"]
 
 
 def load_source(
@@ -48,6 +48,13 @@ def load_source(
     return root, remarks
 
 
+def quickstart() -> Path:
+    """The file of the shipped spec: in a wheel it lies in the package, in a checkout beside it."""
+    package = Path(__file__).parents[1]
+    packaged = package / "quickstart.yaml"
+    return packaged if packaged.exists() else package.parents[1] / "experiments" / "quickstart.yaml"
+
+
 def expand_path(text: str, base: Path) -> Path:
     """``~`` and ``$VAR`` expanded, relative paths from the file they stand in."""
     try:
@@ -67,6 +74,8 @@ def _inherit(child: Node, chain: tuple[Path, ...], remarks: list[str]) -> Node:
         path = expand_path(target.value, child.base)
     except ValueError as error:
         raise Mistakes([Problem(target.place, "extends", f"must be the path of another spec: {error}")]) from None
+    if target.value == "quickstart" and not path.is_file():
+        path = quickstart()
     if path == chain[-1]:
         raise Mistakes([Problem(target.place, "extends", "a spec cannot extend itself")])
     if path in chain:

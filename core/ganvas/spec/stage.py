@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -52,7 +53,7 @@ class Evaluate(Group):
     def __init__(
         self,
         *,
-        metrics: Annotated[list[Use[Metric]], Field(description="the metrics")] = [],  # noqa: B006
+        metrics: Annotated[list[Use[Metric]], Field(description="the metrics")] = (),  # type: ignore[assignment]
         every: Annotated[int | None, Field(ge=1, description="also every n iterations, while training")] = None,
     ) -> None: ...
 
@@ -93,7 +94,7 @@ class StageSettings(Group):
             float | None, Field(gt=0, description="largest norm of an update's gradient, or no limit")
         ] = None,
         evaluate: Annotated[Evaluate | None, Field(description="metrics, and when")] = None,
-        checkpoint: Annotated[Checkpoint, Field(description="when the state is saved")] = {},  # type: ignore[assignment]  # noqa: B006
+        checkpoint: Annotated[Checkpoint, Field(description="when the state is saved")] = MappingProxyType({}),  # type: ignore[assignment]
         log_every: Annotated[int, Field(ge=1, description="iterations between log points")] = 20,
         pictures_every: Annotated[int | None, Field(ge=1, description="iterations between sample grids")] = None,
         start: Annotated[
@@ -118,9 +119,9 @@ class ExperimentSettings(Group):
             Use[Dataset] | dict[str, Use[Dataset]] | None, Field(description="of every stage that names no other")
         ] = None,
         deterministic: Annotated[bool, Field(description="the same bits on an accelerator, at a cost")] = False,
-        trackers: Annotated[list[Use[Tracker]], Field(description="besides the JSON lines, which are always on")] = [  # noqa: B006
-            "tensorboard"  # type: ignore[list-item]
-        ],
+        trackers: Annotated[list[Use[Tracker]], Field(description="besides the JSON lines, which are always on")] = (
+            "tensorboard",  # type: ignore[assignment]
+        ),
     ) -> None: ...
 
 

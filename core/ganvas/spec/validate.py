@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -16,8 +16,8 @@ from pydantic_core import PydanticUndefined
 
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Scheduled
-from ganvas.registry.documents import Node, Place, Problem, did_you_mean
-from ganvas.registry.plugins import BrokenComponent, Entry, Host, contract_of
+from ganvas.registry.documents import Node, Place, Problem, did_you_mean, with_article
+from ganvas.registry.plugins import BUNDLED, BrokenComponent, Entry, Host, contract_of
 from ganvas.registry.signature import (
     Form,
     GroupForm,
@@ -130,29 +130,14 @@ def plain_value(value: Any) -> Any:
         case StageReference():
             return str(value.folder) if value.folder is not None else value.text
         case Scheduled():
-            return plain_schedule(value)
+            return value.plain()
         case Path():
             return str(value)
         case list() | tuple():
             return [plain_value(inner) for inner in value]
-        case dict():
+        case Mapping():
             return {name: plain_value(inner) for name, inner in value.items()}
     return value
-
-
-def plain_schedule(value: Scheduled) -> Any:
-    """A schedule as it would stand in a spec; a constant as a number."""
-    if value.constant:
-        return value.value
-    if value.to is None and not value.warm_up:
-        plain: dict[str, Any] = {"value": value.value}
-    else:
-        plain = {"from": value.value}
-        plain |= {"to": value.to, "shape": value.shape} if value.to is not None else {"to": value.value}
-        plain |= {"over": {value.over[0]: value.over[1]}} if value.over else {}
-        plain |= {name: getattr(value, name) for name in ("hold", "warm_up") if getattr(value, name)}
-    plain |= {name: list(getattr(value, name)) for name in ("first", "every") if getattr(value, name)}
-    return plain
 
 
 class Validator:
@@ -166,6 +151,7 @@ class Validator:
         self.host = host
         self.problems: list[Problem] = []
         self.references: list[StageReference] = []
+        self._plugin: str | None = None  # whose default is being read
 
     def problem(self, place: Place, path: str, message: str) -> None:
         self.problems.append(Problem(place, path, message))
@@ -187,13 +173,16 @@ class Validator:
             self.problem(name_node.place, path, what)
             return None
         name = name_node.value
+        if self._plugin is not None:
+            name = self.host.default(kind, name, self._plugin)
         try:
             entry = self.host.find(kind, name)
             cls = self.host.resolve(entry)
             declared = options_of(cls)
             given = given_to(cls, kind)
         except BrokenComponent as error:
-            self.problem(name_node.place, path, str(error))
+            for mistake in error.mistakes:
+                self.problem(name_node.place, path, mistake)
             return None
         component = Component(kind, name, cls, entry, {}, path, name_node.place, given, declared)
         before = len(self.problems)
@@ -216,8 +205,11 @@ class Validator:
                 if option.default is None or option.default is PydanticUndefined:
                     component.options[key] = None
                     continue
-                inner = Node.of(plain_value(option.default), name_node.place, node.base)
-            component.options[key] = self.value(inner, option.form, f"{path}.{key}")
+                component.options[key] = self.default(
+                    option.default, option.form, f"{path}.{key}", name_node.place, node.base, entry.plugin
+                )
+            else:
+                component.options[key] = self.value(inner, option.form, f"{path}.{key}")
             if isinstance(component.options[key], Component):
                 chosen[key] = component.options[key].cls
         if len(self.problems) == before:
@@ -235,8 +227,10 @@ class Validator:
             return
         for key, value in defaults(chosen).items():
             if key in late:
-                inner = Node.of(plain_value(value), name_node.place, node.base)
-                component.options[key] = self.value(inner, component.declared[key].form, f"{component.path}.{key}")
+                form, path = component.declared[key].form, f"{component.path}.{key}"
+                component.options[key] = self.default(
+                    value, form, path, name_node.place, node.base, component.entry.plugin
+                )
 
     def group(self, node: Node, group: type[Group], path: str, what: str) -> GroupValue:
         """The options of a group; unknown keys are problems."""
@@ -264,10 +258,18 @@ class Validator:
                 if option.default is None:
                     into[key] = None
                     continue
-                inner = Node.of(plain_value(option.default), node.place, node.base)
-            into[key] = self.value(inner, option.form, inner_path)
+                into[key] = self.default(option.default, option.form, inner_path, node.place, node.base, BUNDLED)
+            else:
+                into[key] = self.value(inner, option.form, inner_path)
 
     # -- values ----------------------------------------------------------------------------------------------------
+
+    def default(self, default: Any, form: Form, path: str, place: Place, base: Path, plugin: str) -> Any:
+        """What an option is that the spec leaves out; a component that it names is the plugin's own if several fit."""
+        outer, self._plugin = self._plugin, plugin
+        value = self.value(Node.of(plain_value(default), place, base), form, path)
+        self._plugin = outer
+        return value
 
     def value(self, node: Node, form: Form, path: str) -> Any:
         """A value of a form; None after a problem."""
@@ -514,11 +516,6 @@ def _article(description: str) -> str:
     """``number`` -> ``a number``; lists of choices and ``text`` take none."""
     singular = ("number", "whole number", "path", "list", "mapping", "trained", *KINDS)
     return with_article(description) if description.startswith(singular) else description
-
-
-def with_article(word: str) -> str:
-    """``loss`` -> ``a loss``, ``encoder`` -> ``an encoder``."""
-    return f"an {word}" if word[:1] in "aeiou" else f"a {word}"
 
 
 def _told(option: Option) -> str:

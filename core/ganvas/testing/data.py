@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganvas.kinds.data import Data, MissingData, to_float
-from ganvas.testing.networks import hidden, options_stay, seeded_states
+from ganvas.testing.probes import hidden, options_stay, seeded_states
 from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]

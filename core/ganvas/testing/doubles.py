@@ -25,6 +25,7 @@ from ganvas.spec.build import fork_random
 __all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "images", "stage", "trained", "training"]
 
 NUMBER = 24  # samples of the double of a data set
+FEATURES = 12  # width of what heads, classifiers and the losses' own networks are given
 
 
 def images(number: int, shape: Sequence[int], seed: int = 0) -> Tensor:
@@ -137,8 +138,8 @@ class Discriminator(networks.Discriminator):
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(shape[0], 6, 3, stride=2, padding=1)
-        self.second = nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.head = head(8, condition)
+        self.second = nn.Conv2d(6, FEATURES, 3, stride=2, padding=1)
+        self.head = head(FEATURES, condition)
         self.conditional = self.head.conditional
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
@@ -154,7 +155,7 @@ class Backbone(networks.Backbone):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.features = 12
+        self.features = FEATURES
         self.layer = nn.Conv2d(shape[0], self.features, 3, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -296,7 +297,8 @@ class Arena(algorithm.Algorithm):
         real = step.batch["images"]
         generator: Any = self.duel.generator
         latents = generator.latents.sample(len(real), step.rng)
-        judged, asked = self.condition.of(step.batch), self.condition.sample(len(real), step.rng)
+        judged = self.condition.of(step.batch)
+        asked = judged if self.duel.paired else self.condition.sample(len(real), step.rng)
         return duel.Match(
             side,
             step,
@@ -391,8 +393,11 @@ def training(
     return made
 
 
-def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> Arena:
-    """A duel of doubles, but for the parts that are given; on the labels, where there is a condition."""
+def arena(given: data.Data, condition: tuple[int, ...] | None, *, paired: bool = False, **parts: Any) -> Arena:
+    """A duel of doubles, but for the parts that are given; on the labels, where there is a condition.
+
+    ``paired``: fakes are made from the conditions of the reals.
+    """
     shape = given.shape
     made = duel.Duel(
         parts.get("discriminator") or Discriminator(shape, condition, head=Head),  # type: ignore[arg-type]
@@ -400,6 +405,7 @@ def arena(given: data.Data, condition: tuple[int, ...] | None, **parts: Any) -> 
         parts.get("augmentation"),
         parts.get("regularizers", ()),
         parts.get("generator") or Generator(shape, condition),
+        paired=paired,
     )
     return Arena(given, made, NoCondition(given) if condition is None else Condition(given))
 

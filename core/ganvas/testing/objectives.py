@@ -15,7 +15,7 @@ from ganvas.registry.documents import Mistakes
 from ganvas.registry.plugins import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
-from ganvas.testing.networks import _seed, options_stay, resumes, seeded_states
+from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states
 from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
@@ -41,9 +41,12 @@ def step(case: Case, index: int = 0) -> Step:
 
 
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
-    """A duel that the component takes part in; a regularizer may ask for a generator of a certain make."""
+    """A duel that the component takes part in.
+
+    A regularizer may ask for a generator of a certain make, or for fakes that are paired with reals.
+    """
     refused = None
-    for generator in _generators(subject, case, seed):
+    for generator, paired in _offers(subject, case, seed):
         data = case.data()
         with fork_random(seed):
             parts: dict[str, Any] = {"generator": generator}
@@ -52,12 +55,20 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
             else:
                 parts["regularizers"] = [lambda duel: subject.build(case, seed, given=(duel,))]
             try:
-                made = doubles.arena(data, case.condition, **parts)
+                made = doubles.arena(data, case.condition, paired=paired, **parts)
             except Mistakes as error:
                 refused = error
                 continue
         return made.to(case.device)
     raise refused if refused is not None else Broken("no generator fits it")
+
+
+def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[Any, bool]]:
+    """Generators, and whether their fakes are paired with reals: under a condition they may be."""
+    for generator in _generators(subject, case, seed):
+        yield generator, False
+        if case.condition is not None:
+            yield generator, True
 
 
 def _generators(subject: Subject, case: Case, seed: int) -> Iterator[Any]:
@@ -230,7 +241,7 @@ def the_same_seed_gives_the_same(subject: Subject, case: Case) -> None:
     pictures = doubles.images(NUMBER, case.shape).to(case.device)
     results = []
     for _ in range(2):
-        _seed(3)
+        seed_everything(3)
         results.append(made(pictures, "real", torch.Generator(case.device).manual_seed(3)))
     if not torch.equal(*results):
         raise Broken("two calls under one seed differ")

@@ -22,6 +22,7 @@ from ganvas.registry.signature import OneOf, TrainedForm, UseForm, options_of, w
 from ganvas.spec.build import Builder, fork_random
 from ganvas.spec.validate import Component, Validator
 from ganvas.testing import doubles
+from ganvas.testing.doubles import FEATURES
 
 __all__ = ["Broken", "Case", "Check", "ContractBroken", "Subject", "Suite", "skip"]
 
@@ -30,7 +31,6 @@ OWN = "ganvas.testing"  # the plugin of the doubles, and of a class that no plug
 SHAPES = ((1, 28, 28), (3, 32, 48))
 OTHER_SHAPES = ((3, 32, 32), (1, 32, 32), (3, 64, 64), (3, 128, 128), (3, 256, 256), (1, 8, 8))  # if those are refused
 CLASSES = 5  # K of conditions and labels
-FEATURES = 12  # what heads and classifiers are given
 
 
 class ContractBroken(AssertionError):

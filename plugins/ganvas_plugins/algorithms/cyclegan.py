@@ -1,7 +1,8 @@
 """``cyclegan``: two translators and two discriminators over unpaired images of two domains."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -52,20 +53,23 @@ class CycleGan(Algorithm):
         "discriminator_b": Discriminator,
     }
     averaged = ("a_to_b", "b_to_a")
+    example: ClassVar[Mapping[str, Any]] = {
+        "stages.gan": ...,
+        "stages.gan.dataset": {"use": "unpaired", "a": "mnist-5k", "b": {"use": "digits", "size": 28}},
+        "stages.gan.steps": 500,
+    }
 
     def __init__(
         self,
         data: Data,
         *,
         translator: Annotated[Use[Translator], Field(description="image to image; one is built each way")] = "resnet",
-        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = {  # noqa: B006
-            "use": "patch",
-            "norm": "instance",
-        },
-        loss: Annotated[Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")] = {  # noqa: B006
-            "use": "least-squares",
-            "factor": 1.0,
-        },
+        discriminator: Annotated[Use[Discriminator], Field(description="one is built per domain")] = MappingProxyType(
+            {"use": "patch", "norm": "instance"}
+        ),
+        loss: Annotated[
+            Use[Loss], Field(description="the adversarial loss; the discriminators' is halved")
+        ] = MappingProxyType({"use": "least-squares", "factor": 1.0}),
         augmentation: Annotated[Use[Augmentation], Field(description="of all that discriminators see")] = "none",
         cycle: Annotated[Scheduled, Field(ge=0, description="weight of coming back to the start")] = 10.0,
         identity: Annotated[Scheduled, Field(ge=0, description="weight of leaving the target domain unchanged")] = 5.0,

@@ -49,6 +49,7 @@ class Gan(Algorithm):
 
     gives = {"generator": Generator, "discriminator": Discriminator}
     averaged = ("generator",)
+    example = {"stages.gan": ..., "stages.gan.steps": 500, "stages.gan.evaluate.metrics": []}
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class Gan(Algorithm):
         loss: Annotated[Use[Loss], Field(description="the adversarial loss")] = "non-saturating",
         condition: Annotated[Use[Condition], Field(description="what samples are conditioned on")] = "none",
         augmentation: Annotated[Use[Augmentation], Field(description="of all that the discriminator sees")] = "none",
-        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = [],  # noqa: B006
+        regularizers: Annotated[list[Use[Regularizer]], Field(description="further terms and constraints")] = (),
         discriminator_steps: Annotated[
             Scheduled, Field(ge=1, multiple_of=1, description="steps of the discriminator per step of the generator")
         ] = 1,
@@ -77,7 +78,14 @@ class Gan(Algorithm):
             raise ValueError(f"{name} ignores its condition; use a conditional generator, or condition: none")
         if fakes == "balanced" and [segment.kind for segment in self.condition.segments] != ["one-hot"]:
             raise ValueError("balanced fakes need a condition that is one class; use fakes: sampled")
-        self.duel = Duel(discriminator(data.shape, self.condition.shape), loss(), augmentation(), regularizers, network)
+        self.duel = Duel(
+            discriminator(data.shape, self.condition.shape),
+            loss(),
+            augmentation(),
+            regularizers,
+            network,
+            paired=fakes == "batch" and self.condition.shape is not None,
+        )
         self.duel.segments = tuple(self.condition.segments)
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes

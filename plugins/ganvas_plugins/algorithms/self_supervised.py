@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from ganvas import (
     Encoder,
     Incidental,
     Preview,
+    Progress,
     Stage,
     Step,
     Terms,
@@ -34,12 +36,19 @@ class SelfSupervised(Algorithm):
 
         v_i = augmentation_i(images)             one view per augmentation, drawn anew
         minimise encoder.objective(v_1, ..., v_V)
-        encoder.after_update(progress)           where the method has one (moving targets)
+        encoder.after_update(progress)           where the method has one (targets that follow, queues)
 
-    Logs ``scores/embedding-deviation`` for encoders that keep the features of their last objective in ``embeddings``:
-    sqrt(F) times the mean over the F dimensions of the standard deviation of the L2-normalised features. Near 1 for
-    features that spread over the sphere, 0 when all images fall on one point (Chen & He, "Exploring Simple Siamese
-    Representation Learning", 2021, section 4.1).
+    A method may look at other fields of the batch than the images (``supervised``), or at no view at all and train
+    nothing (``untrained``).
+
+    Two scores tell whether the features of an objective, L2-normalised, collapse:
+
+    - ``scores/embedding-deviation``: sqrt(F) times the mean over the F dimensions of their standard deviation. Near 1
+      for features that spread over the sphere, 0 when all images fall on one point (Chen & He, "Exploring Simple
+      Siamese Representation Learning", 2021, section 4.1).
+    - ``scores/effective-rank``: exp(-sum_i p_i log p_i), where p_i is the share of the i-th singular value of their
+      matrix (M, F). At most min(M, F), 1 when all images fall on one line (Roy & Vetterli, "The Effective Rank: A
+      Measure of Effective Dimensionality", 2007, definition 1). At log points only.
 
     When it has finished it draws the features of some images once, by t-SNE (van der Maaten & Hinton, "Visualizing Data
     using t-SNE", 2008), and gives them to trackers that show feature spaces (TensorBoard's projector).
@@ -57,10 +66,9 @@ class SelfSupervised(Algorithm):
         data: Data,
         *,
         encoder: Annotated[Use[Encoder], Field(description="the self-supervised method")] = "simclr",
-        backbone: Annotated[Use[Backbone], Field(description="the network that it trains")] = {  # noqa: B006
-            "use": "timm",
-            "model": "resnet18",
-        },
+        backbone: Annotated[Use[Backbone], Field(description="the network that it trains")] = MappingProxyType(
+            {"use": "timm", "model": "resnet18"}
+        ),
         augmentation: Annotated[
             Use[Augmentation] | list[Use[Augmentation]] | None,
             Field(description="makes the views: one for all, or one per view; the encoder's own if left out"),
@@ -74,10 +82,10 @@ class SelfSupervised(Algorithm):
         ] = 1000,
     ) -> None:
         super().__init__(data)
-        self.encoder = encoder(backbone(data.shape))
+        self.encoder = encoder(backbone(data.shape), data)
         views = len(type(self.encoder).views)
         chosen = augmentation if isinstance(augmentation, list) else [augmentation]
-        if not chosen or chosen[0] is None:
+        if views and (not chosen or chosen[0] is None):
             raise ValueError(f"no augmentation makes the views; use {list(type(self.encoder).views)}")
         if len(chosen) == 1:
             chosen = chosen * views
@@ -93,6 +101,10 @@ class SelfSupervised(Algorithm):
     def defaults(cls, chosen: Mapping[str, type]) -> Mapping[str, Any]:
         return {"augmentation": list(chosen["encoder"].views)}
 
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"images"}) | self.encoder.needs
+
     def networks(self) -> dict[str, nn.Module]:
         return {"encoder": self.encoder}
 
@@ -104,7 +116,7 @@ class SelfSupervised(Algorithm):
                 trains=["encoder"],
                 objective=self.encoder_terms,
                 # reading the progress makes training depend on its length, so only a method that needs it gets it
-                after=(lambda step: self.encoder.after_update(step.progress)) if moves else None,
+                after=(lambda step: self.encoder.after_update(Progress(step))) if moves else None,
             )
         ]
 
@@ -114,11 +126,15 @@ class SelfSupervised(Algorithm):
             return [augmentation(images, "view", rng) for augmentation in self.augmentations]
 
     def encoder_terms(self, step: Step) -> Terms:
-        terms = self.encoder.objective(*self.views(step.batch["images"], step.rng))
-        embeddings = getattr(self.encoder, "embeddings", None)
-        if embeddings is not None:
-            spread = F.normalize(embeddings.float(), dim=1).std(0).mean() * math.sqrt(embeddings.shape[1])
-            step.log("scores/embedding-deviation", spread)
+        fields = {name: step.batch[name] for name in self.encoder.needs}
+        terms = self.encoder.objective(*self.views(step.batch["images"], step.rng), **fields)
+        if self.encoder.embeddings is not None:
+            directions = F.normalize(self.encoder.embeddings.float(), dim=1)
+            step.log(
+                "scores/embedding-deviation", directions.std(0, correction=0).mean() * math.sqrt(directions.shape[1])
+            )
+            if step.logging:
+                step.log("scores/effective-rank", effective_rank(directions))
         return terms
 
     def encode(self, images: Tensor) -> Tensor:
@@ -127,7 +143,8 @@ class SelfSupervised(Algorithm):
 
     def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
         images = batch["images"][:8]
-        return {"views": Preview(torch.cat(self.views(images, rng)[:2]), columns=len(images))}
+        views = self.views(images, rng)[:2]
+        return {"views": Preview(torch.cat(views), columns=len(images))} if views else {}
 
     def portrait(self, stage: Stage) -> dict[str, Preview]:
         """The features of images spread evenly over the data, by t-SNE; coloured by class where there are classes."""
@@ -141,3 +158,11 @@ class SelfSupervised(Algorithm):
         images = torch.cat([batch["images"].cpu() for batch in stage.data.batches(indices=encoded.index)])
         told = None if labels is None else [names[label] for label in labels]
         return {"embedding": Preview(picture[None], 1, Embedding(encoded.features, images, told))}
+
+
+def effective_rank(matrix: Tensor) -> Tensor:
+    """exp of the entropy of the singular values' shares (Roy & Vetterli, 2007): of K equal ones K, of one 1."""
+    # What is no number is the objective's to complain of, not the decomposition's.
+    values = torch.linalg.svdvals(matrix.nan_to_num(0, 0, 0))
+    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()

@@ -11,11 +11,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganvas import Condition, Data, Encoder, Segment, Trained
+from ganvas import Data, Encoder, Segment, Trained
+from ganvas_plugins.conditions.encoded import EncodedCondition
 from ganvas_plugins.conditions.one_hot import named_index, one_hot
 
 
-class Clusters(Condition):
+class Clusters(EncodedCondition):
     """The nearest of K k-means centroids in feature space, as one-hot vectors (N, K): labels for data without any.
 
     y(x) = argmin_k |h(x) - c_k|^2, where h is the encoder of an earlier stage and the c_k minimise the sum of squared
@@ -23,8 +24,6 @@ class Clusters(Condition):
     Source: Kinakh, Drozdova, Quétant, Golling & Voloshynovskiy, "Information-theoretic stochastic contrastive
     conditional GAN: InfoSCC-GAN", 2021; k-means: Lloyd, "Least squares quantization in PCM", 1982.
     """
-
-    needs = frozenset({"images"})
 
     def __init__(
         self,
@@ -41,27 +40,21 @@ class Clusters(Condition):
             bool, Field(description="samples all clusters equally often; else as often as the data have them")
         ] = True,
     ) -> None:
-        super().__init__()
+        super().__init__(data, encoder)
         if samples is not None and samples < clusters:
             raise ValueError(f"{samples} samples cannot make {clusters} clusters; raise samples or leave it out")
-        self.data, self.encoder = data, encoder
         self.samples, self.restarts, self.normalise, self.balanced = samples, restarts, normalise, balanced
         self.shape = (clusters,)
         self.names: Sequence[str] = [f"cluster {number}" for number in range(clusters)]
         self.segments = [Segment("one-hot", clusters)]
         self.register_buffer("centroids", torch.zeros(clusters, encoder.features))
         self.register_buffer("frequencies", torch.full((clusters,), 1 / clusters))
-        self._assigned: Tensor | None = None  # (N,), the cluster of each training sample; made again when needed
 
     def prepare(self, data: Data, rng: torch.Generator) -> None:
         """Fits the centroids."""
         clusters = self.shape[0]
         seed = int(torch.randint(2**31 - 1, (), generator=rng, device=rng.device))
-        if self.samples is None or self.samples >= len(data):
-            chosen = None
-        else:
-            chosen = torch.randperm(len(data), generator=rng, device=rng.device)[: self.samples].sort().values
-        features = torch.cat([self.features(part["images"]).cpu() for part in data.batches(indices=chosen)]).numpy()
+        features = self.drawn(data, rng, self.samples).numpy()
         if len(features) < clusters:
             raise ValueError(f"{len(features)} samples cannot make {clusters} clusters; take fewer clusters")
         fit = kmeans(features, clusters, restarts=self.restarts, seed=seed)
@@ -69,33 +62,22 @@ class Clusters(Condition):
         order = np.argsort(-counts, kind="stable")
         self.centroids.copy_(torch.from_numpy(fit.cluster_centers_[order]))
         self.frequencies.copy_(torch.from_numpy(counts[order] / counts.sum()))
-        self._assigned = None
 
-    @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, F), what is clustered; in full precision whatever the stage trains in."""
-        with torch.autocast(images.device.type, enabled=False):
-            features = self.encoder.encode(images.float()).flatten(1).float()
+        """(N, C, H, W) -> (N, F), what is clustered."""
+        features = super().features(images)
         return F.normalize(features, dim=1) if self.normalise else features
 
     @torch.no_grad()
-    def assign(self, images: Tensor) -> Tensor:
+    def derived(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N,), the number of each image's cluster."""
         # The matrix product that cdist takes by default rounds differently for another size of the batch.
         distances = torch.cdist(self.features(images), self.centroids, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.argmin(1)
 
     def of(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The clusters of a batch, one-hot (N, K); while training, each sample is encoded only once.
-
-        In evaluation mode the images themselves are encoded: their ``index`` may be that of other data.
-        """
-        if not self.training or "index" not in batch:
-            return one_hot(self.assign(batch["images"]), self.shape[0])
-        if self._assigned is None:
-            self._assigned = torch.cat([self.assign(part["images"]) for part in self.data.batches()])
-        self._assigned = self._assigned.to(batch["index"].device)
-        return one_hot(self._assigned[batch["index"]], self.shape[0])
+        """The clusters of a batch, one-hot (N, K); while training, each sample is encoded only once."""
+        return one_hot(self.known(batch), self.shape[0])
 
     def sample(self, number: int, rng: torch.Generator) -> Tensor:
         if self.balanced:

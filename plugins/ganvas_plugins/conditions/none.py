@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,13 @@ class NoCondition(Condition):
 
     Source: none; nothing is computed.
     """
+
+    # The quickstart's classifier and its metrics ask for the condition of a sample.
+    example: ClassVar[Mapping[str, Any]] = {
+        "stages.gan.condition": ...,
+        "stages.gan.regularizers": [],
+        "stages.gan.evaluate.metrics": [],
+    }
 
     def __init__(self, data: Data) -> None:
         super().__init__()

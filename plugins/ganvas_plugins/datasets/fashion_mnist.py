@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from ganvas import Dataset, Incidental, MissingData
-from ganvas_plugins.datasets.cache import cache_folder
+from ganvas import Dataset, Incidental, MissingData, cache_folder
 from ganvas_plugins.datasets.images import ArrayDataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

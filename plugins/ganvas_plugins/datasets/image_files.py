@@ -19,8 +19,7 @@ from PIL import Image, ImageOps
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Incidental, MissingData
-from ganvas_plugins.datasets.cache import cache_folder, write_atomically
+from ganvas import Incidental, MissingData, cache_folder, write_atomically
 from ganvas_plugins.datasets.images import ImageDataset
 
 __all__ = ["EXTENSIONS", "ImageFiles", "image_names"]

@@ -57,6 +57,8 @@ class ImageDataset(Dataset):
     A subclass says what is stored (``channels``, ``stored_size``, ``stored``, ``image``, ``targets``, ``fingerprint``).
     """
 
+    example: ClassVar[Mapping[str, Any]] = {"dataset": ..., "dataset.size": 32}
+
     def __init__(
         self,
         *,

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from ganvas_plugins.datasets.cache import cache_folder, write_atomically
+from ganvas import cache_folder, write_atomically
 from ganvas_plugins.datasets.images import ArrayDataset
 
 

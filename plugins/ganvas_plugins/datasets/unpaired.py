@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -20,6 +20,8 @@ class Unpaired(Dataset):
     Source: Zhu, Park, Isola & Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
     Networks", 2017, section 3.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {"stages.gan": {"use": "cyclegan", "dataset": ..., "steps": 500}}
 
     def __init__(
         self,

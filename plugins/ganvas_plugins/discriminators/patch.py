@@ -1,5 +1,6 @@
 """``discriminator: patch``."""
 
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,10 +36,9 @@ class PatchDiscriminator(TrunkDiscriminator):
         norm: Annotated[
             Literal["batch", "instance", "none"], Field(description="normalisation after all layers but the first")
         ] = "batch",
-        head: Annotated[Use[Head], Field(description="what turns the feature map into a map of scores")] = {  # noqa: B006
-            "use": "linear",
-            "kernel": 4,
-        },
+        head: Annotated[
+            Use[Head], Field(description="what turns the feature map into a map of scores")
+        ] = MappingProxyType({"use": "linear", "kernel": 4}),
         conditional: Annotated[bool, Field(description="put the condition beside the image as constant maps")] = False,
     ) -> None:
         super().__init__()

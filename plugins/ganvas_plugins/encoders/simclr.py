@@ -9,13 +9,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganvas import Backbone, Encoder, Terms
+from ganvas_plugins.encoders.parts import full_precision, needs_others
 
 
+@full_precision
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """The normalised, temperature-scaled cross entropy of N pairs of embeddings.
 
     l_i = -log( exp(sim(z_i, z_j) / t) / sum_{k != i} exp(sim(z_i, z_k) / t) ), averaged over the 2N embeddings z_i,
-    where z_j is the other view of the same image and sim the cosine. Computed in float32 whatever the inputs are.
+    where z_j is the other view of the same image and sim the cosine.
 
     Args:
         first: (N, D), embeddings of the first views.
@@ -25,12 +27,11 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", 2020, equation 1.
     """
     number = len(first)
-    with torch.autocast(first.device.type, enabled=False):
-        embeddings = F.normalize(torch.cat([first, second]).float(), dim=1)
-        similarity = embeddings @ embeddings.T / temperature
-        similarity.fill_diagonal_(float("-inf"))
-        partners = torch.arange(2 * number, device=first.device).roll(number)
-        return F.cross_entropy(similarity, partners)
+    embeddings = F.normalize(torch.cat([first, second]), dim=1)
+    similarity = embeddings @ embeddings.T / temperature
+    similarity.fill_diagonal_(float("-inf"))
+    partners = torch.arange(2 * number, device=first.device).roll(number)
+    return F.cross_entropy(similarity, partners)
 
 
 class Simclr(Encoder):
@@ -39,8 +40,7 @@ class Simclr(Encoder):
     The backbone's features h go through a projector, z = W2 ReLU(W1 h), on which the NT-Xent loss acts (``nt_xent``);
     later stages use h. Both views go through the network as one batch, so batch normalisation sees them together.
 
-    ``objective`` takes two views (N, C, H, W) in [-1, 1], ``encode`` gives (N, F). ``embeddings`` holds the features
-    of the last objective, (2N, F), for those who watch for collapse.
+    ``objective`` takes two views (N, C, H, W) in [-1, 1], N > 1; ``encode`` gives (N, F).
 
     Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", 2020.
     """
@@ -64,14 +64,14 @@ class Simclr(Encoder):
         self.temperature = temperature
         hidden = hidden or self.features
         self.projector = nn.Sequential(nn.Linear(self.features, hidden), nn.ReLU(), nn.Linear(hidden, projection))
-        self.embeddings: Tensor | None = None
+
+    def check_batch(self, size: int) -> None:
+        needs_others(size, "the other images of the batch are the negatives")
 
     def objective(self, *views: Tensor) -> Terms:
-        first, second = views
-        features = self.backbone(torch.cat([first, second]))
+        features = self.backbone(torch.cat(views))
         self.embeddings = features.detach()
-        projected = self.projector(features)
-        return {"nt-xent": nt_xent(*projected.chunk(2), self.temperature)}
+        return {"nt-xent": nt_xent(*self.projector(features).chunk(2), self.temperature)}
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)

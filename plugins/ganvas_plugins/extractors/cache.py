@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ganvas_plugins.datasets.cache import cache_folder, write_atomically
+from ganvas import cache_folder, write_atomically
 
 
 def cached(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

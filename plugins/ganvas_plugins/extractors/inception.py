@@ -10,8 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.inception import Inception3, InceptionE
 
-from ganvas import Extractor, MissingData
-from ganvas_plugins.datasets.cache import cache_folder
+from ganvas import Extractor, MissingData, cache_folder
 
 SIDE = 299
 FILE = "pt_inception-2015-12-05-6726825d.pth"

@@ -1,19 +1,20 @@
 """Metric ``alignment-uniformity``: do views of an image fall together, and do images spread over the sphere?"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Data, Measurement, Metric, Stage
+from ganvas import Data, Measurement, Stage
+from ganvas_plugins.metrics.features import EncoderMetric
 
 BATCH = 256
 
 
-class AlignmentUniformity(Metric):
+class AlignmentUniformity(EncoderMetric):
     """The two properties that contrastive learning asks of normalised features f; both are better the lower.
 
     alignment  = E_{(x, x+)} |f(x) - f(x+)|^a,           over pairs of views of one image;
@@ -24,15 +25,13 @@ class AlignmentUniformity(Metric):
     about -2t. They need no labels, and are read together.
 
     The views are those that the stage trained on, its first two (two draws where it has one view); uniformity is that
-    of the images as they are. A stage that makes no views (``views``) gives ``uniformity`` alone.
+    of the images as they are. A stage that makes no views gives ``uniformity`` alone.
 
     Gives ``alignment-uniformity.alignment`` and ``alignment-uniformity.uniformity``.
 
     Source: Wang & Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the
     Hypersphere", 2020, section 4.
     """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"encode"})
 
     def __init__(
         self,
@@ -57,18 +56,24 @@ class AlignmentUniformity(Metric):
     def measure(self, stage: Stage) -> dict[str, Measurement]:
         encoded = stage.encoded(self.samples)
         values = {"uniformity": uniformity(encoded.features, self.t)}
-        if hasattr(stage.algorithm, "views"):
-            values["alignment"] = self._alignment(stage, encoded.index)
+        if (alignment := self._alignment(stage, encoded.index)) is not None:
+            values["alignment"] = alignment
         return {f"alignment-uniformity.{name}": Measurement(value, better="lower") for name, value in values.items()}
 
-    def _alignment(self, stage: Stage, index: Tensor) -> float:
+    def _alignment(self, stage: Stage, index: Tensor) -> float | None:
+        if not hasattr(stage.algorithm, "views"):
+            return None
         algorithm: Any = stage  # its algorithm's methods are called as the stage's own: in eval mode, without gradients
         rng = torch.Generator(stage.device).manual_seed(stage.seed)
         distances = []
         for batch in stage.data.batches(BATCH, indices=index):
-            first, *others = algorithm.views(batch["images"], rng)
-            second = others[0] if others else algorithm.views(batch["images"], rng)[0]
-            distances.append(apart(algorithm.encode(first), algorithm.encode(second), self.alpha))
+            views = algorithm.views(batch["images"], rng)
+            if not views:
+                return None
+            if len(views) == 1:
+                views += algorithm.views(batch["images"], rng)
+            first, second = (algorithm.encode(view) for view in views[:2])
+            distances.append(apart(first, second, self.alpha))
         return float(torch.cat(distances).mean())
 
 

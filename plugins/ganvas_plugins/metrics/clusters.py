@@ -1,21 +1,21 @@
 """Metric ``clusters``: do the clusters of an encoder's features agree with the classes?"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from ganvas import Data, Measurement, Metric, Stage
+from ganvas import Data, Measurement, Stage
 from ganvas_plugins.conditions.clusters import kmeans
-from ganvas_plugins.metrics.held_out import check_labels, known_labels
+from ganvas_plugins.metrics.features import EncoderMetric, check_labels, known_labels
 
 SILHOUETTES = 2000  # points among which silhouettes are computed: their number of distances grows with its square
 
 
-class ClusterAgreement(Metric):
+class ClusterAgreement(EncoderMetric):
     """k-means clusters of the features, against the classes and by themselves; all are better the higher.
 
     purity        (1/N) sum_k max_c n_kc, with n_kc images of class c in cluster k: what a cluster's most frequent class
@@ -35,8 +35,6 @@ class ClusterAgreement(Metric):
     Source: Manning, Raghavan & Schütze, "Introduction to Information Retrieval", 2008, section 16.3 (purity); Hubert &
     Arabie, "Comparing partitions", 1985, equation 5; Rousseeuw, "Silhouettes", 1987.
     """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"encode"})
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ganvas import Data, Measurement, Stage
-from ganvas_plugins.metrics.held_out import HeldOutMetric, check_labels, known_labels
+from ganvas_plugins.metrics.features import HeldOutMetric, check_labels, known_labels
 
 BATCH = 256
 

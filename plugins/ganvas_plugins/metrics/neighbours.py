@@ -1,22 +1,22 @@
 """Metric ``neighbours``: how often is the nearest neighbour in feature space of the same class?"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Data, Measurement, Metric, Stage
+from ganvas import Data, Measurement, Stage
 from ganvas.kinds.data import evenly
-from ganvas_plugins.metrics.held_out import check_labels, known_labels
+from ganvas_plugins.metrics.features import EncoderMetric, check_labels, known_labels
 
 BATCH = 64
 RANKS = (1, 2, 5)
 
 
-class Neighbours(Metric):
+class Neighbours(EncoderMetric):
     """Share of images whose 1st, 2nd and 5th nearest neighbour is of their own class.
 
     p_r = (1/M) sum_i 1[y_{n_r(i)} = y_i],   n_r(i) the r-th nearest of all other images to image i,
@@ -32,8 +32,6 @@ class Neighbours(Metric):
     Source: Durall, Ho, Pfreundt & Keuper, "Latent Space Conditioning on Generative Adversarial Networks", 2020, the
     table of latent structures.
     """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"encode"})
 
     def __init__(
         self,

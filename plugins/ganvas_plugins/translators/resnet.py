@@ -37,6 +37,7 @@ class ResnetTranslator(Translator):
         ] = None,
     ) -> None:
         super().__init__()
+        self.sample_shape = tuple(shape)
         height, width = shape[-2:]
         if height % 4 or width % 4 or min(height, width) < 8:
             fits = " or ".join(

@@ -84,7 +84,7 @@ def test_missing_data_are_a_warning_of_check(run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["show", "loss/hing"], "no loss is called 'hing'; did you mean 'hinge'?"),
-        (["show", "hinge"], "write KIND/NAME, such as loss/hinge; there is no kind 'hinge'"),
+        (["show", "dcgan"], "2 kinds have a 'dcgan'; write generator/dcgan or discriminator/dcgan"),
         (["list", "los"], "there is no kind 'los'; did you mean 'loss'?"),
         (["chek", "good.yaml"], "No such command 'chek'"),
         (["check"], "Missing argument"),

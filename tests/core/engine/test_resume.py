@@ -148,6 +148,30 @@ class Recovers(Regularizer):
 
 REGISTRY = "components: {loss: {felt: ./parts.py:Felt}, regularizer: {recovers: ./parts.py:Recovers}}"
 
+# What encoders keep besides the weights that are trained: targets that follow, a queue, the optimizer's velocities.
+ENCODERS = """
+name: encoders
+dataset: {use: digits}
+stages:
+  queue:
+    use: self-supervised
+    encoder: {use: moco, projection: 8, queue: 40, momentum: 0.9}
+    backbone: &backbone {use: timm, model: test_resnet, stem: original}
+    optimizers: {use: lars, lr: {from: 0.2, to: 0, shape: cosine, warm_up: 0.25}}
+    steps: 9
+    batch_size: 16
+    log_every: 3
+    checkpoint: {every: 4}
+  target:
+    use: self-supervised
+    encoder: {use: byol, projection: 8, hidden: 8}
+    backbone: *backbone
+    steps: 6
+    batch_size: 16
+    log_every: 3
+    checkpoint: {every: 2}
+"""
+
 
 def run(spec: Path, runs: Path, moment: dict | None = None, kill_after: float | None = None) -> int:
     """Trains in a child; returns its exit code."""
@@ -266,6 +290,19 @@ def test_goes_on_and_not_from_the_start(reference, tmp_path: Path) -> None:
     assert states.load(newest)["batches"]["positions"][0] == steps
     assert run(spec, tmp_path) == 0
     assert_same(ended(tmp_path), whole)
+
+
+def test_targets_and_queues_go_on(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(ENCODERS)
+    assert run(spec, tmp_path / "whole") == 0
+    for moment in ({"draw": 6}, {"draw": 7}, {"draw": 3}):
+        assert run(spec, tmp_path / "killed", moment) == -signal.SIGKILL
+    assert run(spec, tmp_path / "killed") == 0
+    whole = ended(tmp_path / "whole")
+    assert_same(ended(tmp_path / "killed"), whole)
+    assert {"encoder.queue", "encoder.oldest"} < set(whole["queue"]["state"]["algorithm"])
+    assert whole["queue"]["state"]["algorithm"]["encoder.oldest"] == 9 * 16 % 40
 
 
 @pytest.mark.slow

@@ -539,6 +539,19 @@ def test_penalties_are_float32_under_lower_precision(make_job: Any) -> None:
 # -- logs --------------------------------------------------------------------------------------------------------------
 
 
+def test_an_objective_knows_where_scalars_are_read(make_job: Any) -> None:
+    asked: list[int] = []
+    parts = {"a": Number(0.0)}
+
+    def objective(step: Step) -> dict[str, Tensor]:
+        if step.logging:
+            asked.append(step.index)
+        return {"loss": parts["a"].value}
+
+    train(make_job(parts, lambda algorithm: [Update("one", ["a"], objective)], steps=7, log_every=3))
+    assert asked == [2, 5, 6]
+
+
 def test_logged_numbers_are_the_means_between_log_points(make_job: Any) -> None:
     parts = {"a": Number(0.0)}
     logged: list[tuple[int, int, dict[str, float]]] = []

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import Scheduled, Trained
+from ganvas import Progress, Scheduled, Trained
 
 
 @dataclass
@@ -181,4 +181,11 @@ def test_the_critic_steps_of_wgans_reference_implementation() -> None:
     assert [index for index, value in enumerate(found) if value == 100] == [*range(25), 500, 1000]
     assert set(found) == {5, 100}
     assert not scheduled.constant
-    assert scheduled.numbers() == [5, 100, 100]
+
+
+def test_progress_is_a_number_and_a_position() -> None:
+    progress = Progress(At(index=3, images=12, share=0.25))
+    assert 1 - progress == 0.75
+    assert (progress.index, progress.images, progress.progress) == (3, 12, 0.25)
+    assert Scheduled(1.0, 0.0).at(progress) == 0.75
+    assert Scheduled(1.0, 0.0, over=("images", 24)).at(progress) == 0.5

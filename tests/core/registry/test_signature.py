@@ -29,6 +29,7 @@ from ganvas.registry.signature import (
 FORMS = """
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -56,17 +57,17 @@ class Forms(Loss):
         maybe: int | None = None,
         bounded: Annotated[int | None, Field(ge=2, description="at least two")] = None,
         either: int | tuple[int, int] = 1,
-        numbers: list[int] = [],
-        named: dict[str, float] = {},
+        numbers: list[int] = (),
+        named: dict[str, float] = MappingProxyType({"a": 1.0}),
         path: Path = Path("x"),
-        paths: list[Path] = [],
+        paths: list[Path] = (),
         changing: Annotated[Scheduled, Field(ge=0)] = 1.0,
         whether: Annotated[bool, Incidental, Field(description="how, not what")] = True,
         one: Use[Head] = "linear",
-        several: list[Use[Regularizer]] = [],
+        several: list[Use[Regularizer]] = (),
         sequence: Sequence[Use[Regularizer]] = (),
-        by_name: dict[str, Use[Head]] = {},
-        mapping: Mapping[str, Use[Head]] = {},
+        by_name: dict[str, Use[Head]] = MappingProxyType({}),
+        mapping: Mapping[str, Use[Head]] = MappingProxyType({}),
         two: tuple[Scheduled, Scheduled] = (0.0, 1.0),
         trained: Trained[Encoder],
         trained_or_not: Trained[Encoder] | None = None,
@@ -74,7 +75,7 @@ class Forms(Loss):
         either_trained_or_not: Trained[Encoder] | Trained[Head] | None = None,
         anything: Trained[Any] | None = None,
         choice_of_forms: Use[Head] | dict[str, Use[Head]] | None = None,
-        group: Pair = {"high": 1.0},
+        group: Pair = MappingProxyType({"high": 1.0}),
     ):
         super().__init__()
 """
@@ -138,6 +139,9 @@ def test_every_form(tmp_path: Path) -> None:
     assert (options["number"].default, options["number"].description) == (0.5, "a share")
     assert options["whole"].default is REQUIRED
     assert options["whole"].json()["default"] is None
+    assert options["named"].json()["default"] == {"a": 1.0}
+    assert options["group"].json()["default"] == {"high": 1.0}
+    assert options["several"].json()["default"] == []
     assert options["bounded"].description == "at least two"
 
 

@@ -11,6 +11,7 @@ import ganvas
 from ganvas.kinds import KINDS
 from ganvas.registry.plugins import Host
 from ganvas.registry.signature import options_of
+from ganvas.registry.table import components
 
 
 def test_components_of_one_kind() -> None:
@@ -41,12 +42,31 @@ def test_an_unknown_kind() -> None:
 
 
 def test_the_same_name_twice_is_told_apart(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("from ganvas import Loss\nclass Mine(Loss):\n    pass\n")
-    (tmp_path / "registry.yaml").write_text("components: {loss: {hinge: ./mine.py:Mine}}")
-    from ganvas.registry.table import components
+    (tmp_path / "mine.py").write_text(
+        "from ganvas import Augmentation\nclass Mine(Augmentation):\n    forward = None\n"
+    )
+    (tmp_path / "registry.yaml").write_text("components: {augmentation: {none: ./mine.py:Mine}}")
+    found = components("augmentation", near=tmp_path)
+    assert list(found) == ["diffaugment", "ganvas/none", "mine/none", "simclr-views"]
+    assert [(entry["name"], entry["plugin"]) for entry in list(found.values())[1:3]] == [
+        ("ganvas/none", "ganvas"),
+        ("mine/none", "mine"),
+    ]
 
-    found = components("loss", near=tmp_path)
-    assert (found["hinge"]["plugin"], found["mine/hinge"]["plugin"]) == ("ganvas", "mine")
+
+def test_what_is_broken_is_left_out_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from ganvas import Loss\nclass Half(Loss): ...\nclass Odd: ...\nclass Whole(Loss):\n"
+        "    def discriminator(self, real, fake): ...\n    def generator(self, fake, real): ...\n"
+    )
+    names = "half: ./mine.py:Half, odd: ./mine.py:Odd, whole: ./mine.py:Whole"
+    (tmp_path / "registry.yaml").write_text(f"components: {{loss: {{{names}}}}}")
+    for _ in range(2):
+        assert set(components("loss", near=tmp_path)) - set(ganvas.components("loss")) == {"whole"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the plugin 'mine' is broken: loss/half: {tmp_path.resolve()}/mine.py:2: Half leaves out discriminator() and "
+        "generator(), which a loss must have (and 1 more); see `ganvas plugins`"
+    ]
 
 
 def test_every_bundled_component_and_option_is_described() -> None:
@@ -63,7 +83,7 @@ def test_every_bundled_component_and_option_is_described() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "loss"], ["plugins"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["list"], ["--help"], ["list", "loss"]], ids=" ".join)
 def test_listing_imports_no_torch(arguments: list[str], tmp_path: Path) -> None:
     """The summaries are read from the sources; torch, timm and kornia take seconds to import."""
     code = (

@@ -11,7 +11,7 @@ import pytest
 from ganvas.registry.signature import options_of
 from ganvas.runs.api import read
 from ganvas.runs.folders import to_yaml
-from ganvas.runs.keys import changes, key_of, key_parts
+from ganvas.runs.keys import changes, key_of, key_parts, sources
 from ganvas.spec.stage import ExperimentSettings, StageSettings
 
 GAN: dict[str, Any] = {
@@ -22,6 +22,17 @@ GAN: dict[str, Any] = {
     "regularizers": [{"use": "r1", "weight": 2}, "orthogonality"],
     "steps": 10,
 }
+MINE = """
+from ganvas import Loss
+
+class Mine(Loss):
+    def discriminator(self, real, fake):
+        return fake.scores.mean() - real.scores.mean()
+
+    def generator(self, fake, real):
+        return -fake.scores.mean()
+"""
+PENALTY = "from ganvas import Regularizer\nclass Mine(Regularizer):\n    pass\n"
 SPEC: dict[str, Any] = {"name": "one", "dataset": {"use": "digits"}, "stages": {"gan": GAN}}
 
 
@@ -191,7 +202,7 @@ def test_more_steps_share_what_is_left_without_them(tmp_path: Path) -> None:
 
 def test_changes_in_words(tmp_path: Path) -> None:
     before, after = parts_of(tmp_path), parts_of(tmp_path, "stages.gan.loss=hinge", "seed=3", content="new")
-    told = changes(before, after)
+    told = changes(before, after, {})
     sources = [line for line in told if line.startswith("source of ")]
     assert [line for line in told if line not in sources] == [
         "the dataset's content changed",
@@ -201,8 +212,30 @@ def test_changes_in_words(tmp_path: Path) -> None:
         "loss.smoothing: 0.0 (gone)",
         "seed: 0 -> 3",
     ]
-    assert changes(before, before | {"source of loss/non-saturating": "edited"}) == [
-        "the source of loss/non-saturating was edited"
+    assert changes({"a": "1"}, {}, {}) == ["a: 1 (gone)"]
+    assert changes(before, before, {}) == []
+
+
+def test_changed_code_is_told_of_with_its_file_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "my_loss.py").write_text(MINE)
+    (tmp_path / "registry.yaml").write_text("components: {loss: {mine: ./deep/../deep/my_loss.py:Mine}}")
+    before = parts_of(tmp_path, "stages.gan.loss=mine")
+    (tmp_path / "deep" / "my_loss.py").write_text(MINE.replace("- real", "+ real"))
+    after = parts_of(tmp_path, "stages.gan.loss=mine")
+    experiment = read(tmp_path / "spec.yaml", ["stages.gan.loss=mine"])
+    where = sources(experiment.stages["gan"], experiment.host)
+    assert changes(before, after, where) == ["loss 'mine': ./deep/../deep/my_loss.py changed"]
+    assert changes(before, before | {"source of generator/eigengan": "another"}, where) == [
+        "generator 'eigengan': ganvas_plugins.generators.eigengan, or what it imports, changed"
     ]
-    assert changes({"a": "1"}, {}) == ["a: 1 (gone)"]
-    assert changes(before, before) == []
+    assert sorted(where) == sorted(path for path in before if path.startswith("source of "))
+
+
+def test_two_plugins_components_of_one_name_both_count(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PENALTY)
+    (tmp_path / "registry.yaml").write_text("components: {regularizer: {r1: ./mine.py:Mine}}")
+    both = "stages.gan.regularizers=[ganvas/r1, mine/r1]"
+    before = key(tmp_path, both)
+    (tmp_path / "mine.py").write_text(PENALTY.replace("pass", "x = 1"))
+    assert key(tmp_path, both) != before

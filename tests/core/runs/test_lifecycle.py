@@ -62,12 +62,19 @@ def ear(request):
     plugins.unregister("ear")
 
 
-def train(tmp_path: Path) -> list[str]:
-    (tmp_path / "spec.yaml").write_text(SPEC)
+def examined(plugin: str, near: Path | None = None) -> plugins.PluginRecord:
+    """What ``ganvas plugins`` tells of a plugin."""
+    host = plugins.Host(near)
+    host.examine()
+    return next(record for record in host.plugins if record.name == plugin)
+
+
+def train(tmp_path: Path, spec: str = SPEC) -> list[str]:
+    (tmp_path / "spec.yaml").write_text(spec)
     warnings: list[str] = []
     reporter = Reporter()
     reporter.warn = warnings.append  # type: ignore[method-assign]
-    train_experiment(read(tmp_path / "spec.yaml"), tmp_path / "runs", torch.device("cpu"), reporter)
+    train_experiment(read(tmp_path / "spec.yaml"), tmp_path / "runs", torch.device("cpu"), reporter, ["all"])
     return warnings
 
 
@@ -87,9 +94,50 @@ def test_a_plugin_hears_everything_in_order(ear: Ear, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ear", [RuntimeError("deaf")], indirect=True)
 def test_a_plugin_that_fails_is_warned_of_once(ear: Ear, tmp_path: Path) -> None:
-    assert train(tmp_path) == ["ear failed in ganvas_scalars (RuntimeError: deaf); going on without it"]
+    assert train(tmp_path) == [
+        "ear failed in ganvas_scalars (RuntimeError: deaf); training goes on without it; "
+        "`ganvas plugins` shows the traceback"
+    ]
     assert ear.heard == [("started", "gan", 0), ("images", 0, ["samples"])]
     assert list(tmp_path.glob("runs/*/gan/*/model.safetensors"))
+
+
+@pytest.mark.parametrize("ear", [RuntimeError("deaf")], indirect=True)
+def test_the_traceback_is_shown_until_the_plugin_gets_through_a_stage(ear: Ear, tmp_path: Path) -> None:
+    train(tmp_path)
+    shown = examined("ear")
+    assert shown.status == "broken"
+    said, head, *_, last = (shown.error or "").splitlines()
+    assert said.startswith("ganvas_scalars of ear failed, last on ")
+    assert (head, last) == ("Traceback (most recent call last):", "RuntimeError: deaf")
+    ear.fails = None
+    assert train(tmp_path) == []
+    assert (examined("ear").status, examined("ear").error) == ("loaded", None)
+
+
+TRACKER = """
+from ganvas import Tracker, hookimpl
+
+
+class Mine(Tracker):
+    @hookimpl
+    def ganvas_stage_finished(self, stage):
+        raise KeyError("gone")
+"""
+
+
+def test_a_tracker_that_fails_is_its_plugins_fault(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TRACKER)
+    (tmp_path / "registry.yaml").write_text("components: {tracker: {mine: ./mine.py:Mine, jsonl: ./mine.py:Mine}}")
+    assert train(tmp_path, spec=SPEC + "trackers: [mine, ganvas/jsonl]\n") == [
+        "the tracker 'mine' failed in ganvas_stage_finished (KeyError: 'gone'); training goes on without it; "
+        "`ganvas plugins` shows the traceback"
+    ]
+    assert len(list(tmp_path.glob("runs/*/gan/*/metrics.jsonl"))) == 1
+    mine = examined("mine", tmp_path)
+    assert (mine.status, mine.components) == ("broken", ["tracker/mine", "tracker/jsonl"])
+    assert (mine.error or "").startswith("ganvas_stage_finished of the tracker 'mine' failed, last on ")
+    assert examined("ganvas", tmp_path).status == "loaded"
 
 
 @pytest.mark.parametrize("ear", [OSError(errno.ENOSPC, "full")], indirect=True)

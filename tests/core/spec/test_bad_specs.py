@@ -138,6 +138,7 @@ def test_the_table_covers_every_class() -> None:
         "fields": 3,
         "sizes": 3,
         "algorithm": 3,
+        "frozen": 7,
         "metric": 2,
         "dataset": 3,
         "several": 2,

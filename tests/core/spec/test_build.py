@@ -13,6 +13,7 @@ from ganvas.spec.build import Builder, derived_seed, fork_random
 from ganvas.spec.validate import Component, Validator
 
 PARTS = '''
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -20,7 +21,12 @@ import torch
 from ganvas import Encoder, Head, Loss, Scheduled, Trained, Use
 
 
-class Pair(Loss):
+class Plain(Loss):
+    def discriminator(self, real, fake): ...
+    def generator(self, fake, real): ...
+
+
+class Pair(Plain):
     """Two heads, the first of which may be built last."""
 
     def __init__(self, *, first: Use[Head] = "linear", second: Use[Head] = "linear", turned: bool = False):
@@ -33,23 +39,23 @@ class Pair(Loss):
             self.second = second(3, None)
 
 
-class Keeps(Loss):
+class Keeps(Plain):
     """Keeps what it is given."""
 
     def __init__(
         self,
         *,
         rate: Scheduled = 1,
-        heads: list[Use[Head]] = ["linear"],
+        heads: list[Use[Head]] = ("linear",),
         pair: tuple[Scheduled, Scheduled] = (1, 2),
-        named: dict[str, Use[Head]] = {},
+        named: dict[str, Use[Head]] = MappingProxyType({}),
         encoder: Trained[Encoder] | None = None,
     ):
         super().__init__()
         self.given = {"rate": rate, "heads": heads, "pair": pair, "named": named, "encoder": encoder}
 
 
-class Refuses(Loss):
+class Refuses(Plain):
     def __init__(self, *, how: str = "no\\n  way"):
         raise (RuntimeError if how == "torch" else ValueError)(how)
 '''

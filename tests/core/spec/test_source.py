@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ganvas.registry.documents import Mistakes, Node, Place
-from ganvas.spec.source import assign, expand_path, load_source, split_path
+from ganvas.spec.source import assign, expand_path, load_source, quickstart, split_path
 
 BASE = """
 name: base
@@ -57,6 +57,17 @@ def test_mappings_merge_at_every_depth(base: Path) -> None:
     assert tree["stages"]["gan"]["loss"] == "hinge"
     assert list(tree["stages"]) == ["gan", "other"]
     assert "extends" not in tree
+
+
+def test_quickstart_is_the_shipped_spec(base: Path) -> None:
+    path = base.parent / "child.yaml"
+    path.write_text("extends: quickstart\nstages: {gan: {loss: minimax}}")
+    shipped = load_source(quickstart())[0].plain
+    shipped["stages"]["gan"]["loss"] = "minimax"
+    assert load_source(path)[0].plain == shipped
+    assert list(shipped["stages"]) == ["features", "attributes", "gan"]
+    (base.parent / "quickstart").write_text("name: mine")  # a file of that name comes first
+    assert load_source(path)[0].plain == {"name": "mine", "stages": {"gan": {"loss": "minimax"}}}
 
 
 def test_a_list_replaces(base: Path) -> None:

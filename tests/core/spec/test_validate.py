@@ -12,7 +12,7 @@ from ganvas.kinds.options import Group, Scheduled
 from ganvas.registry.documents import Node, Place, parse
 from ganvas.registry.plugins import Host
 from ganvas.registry.signature import Form, Leaf, ScheduledForm, options_of
-from ganvas.spec.validate import Validator, plain_schedule, shown, with_article
+from ganvas.spec.validate import Validator, shown, with_article
 
 
 @dataclass
@@ -48,7 +48,7 @@ def test_a_number_is_a_constant() -> None:
     value = schedule("3")
     assert value.constant
     assert value.at(At()) == 3
-    assert plain_schedule(value) == 3
+    assert value.plain() == 3
 
 
 def values(text: str, *shares: float) -> list[float]:
@@ -110,7 +110,7 @@ SCHEDULES = [
 @pytest.mark.parametrize("text", SCHEDULES)
 def test_a_schedule_comes_back_from_its_plain_form(text: str) -> None:
     value = schedule(text)
-    plain = plain_schedule(value)
+    plain = value.plain()
     assert plain == parse(text, "s", Path()).plain
     again = Validator(Host(installed=False)).value(Node.of(plain, Place("s")), ScheduledForm(), "x")
     assert again == value

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import Augmentation, Backbone, Data, DataField, Dataset, Encoder, Step
+from ganvas import Augmentation, Backbone, Data, DataField, Dataset, Encoder, Scheduled, Step
 from ganvas.engine.evaluation import TrainedStage
-from ganvas_plugins.algorithms.self_supervised import SelfSupervised
+from ganvas_plugins.algorithms.self_supervised import SelfSupervised, effective_rank
 from ganvas_plugins.encoders.simclr import Simclr
+from ganvas_plugins.encoders.untrained import Untrained
 
 
 class Noise(Dataset):
@@ -54,8 +55,9 @@ class Moving(Encoder):
 
     views = ("shift",)
 
-    def __init__(self, backbone):
+    def __init__(self, backbone, scheduled=False):
         super().__init__()
+        self.scheduled = scheduled
         self.backbone, self.features, self.seen = backbone, backbone.features, []
 
     def objective(self, *views):
@@ -66,14 +68,28 @@ class Moving(Encoder):
         return self.backbone(images)
 
     def after_update(self, progress):
-        self.seen.append(progress)
+        self.seen.append(Scheduled(1.0, 0.0).at(progress) if self.scheduled else float(progress))
 
 
-def make(encoder=Simclr, augmentation=Shift):
-    return SelfSupervised(Data(Noise()), encoder=encoder, backbone=Flat, augmentation=augmentation)
+class Told(Moving):
+    """Learns a field of the batch."""
+
+    needs = frozenset({"labels"})
+
+    def objective(self, *views, **fields):
+        (view,) = views
+        return {"square": (self.backbone(view).mean(1) - fields["labels"]).square().mean()}
 
 
-def step_of(algorithm, steps=10, index=3):
+def make(encoder=Simclr, augmentation=Shift, dataset=None, portrait=0, **options):
+    def build(backbone, data):
+        return encoder(backbone, **options)
+
+    data = Data(dataset or Noise())
+    return SelfSupervised(data, encoder=build, backbone=Flat, augmentation=augmentation, portrait=portrait)
+
+
+def step_of(algorithm, steps=10, index=3, logging=False):
     notes = []
     step = Step(
         index=index,
@@ -83,6 +99,7 @@ def step_of(algorithm, steps=10, index=3):
         rng=torch.Generator().manual_seed(5),
         draw=lambda source, size: {},
         note_length=lambda: notes.append("length"),
+        logging=logging,
     )
     step.batch = next(iter(algorithm.data.batches()))
     return step, notes
@@ -120,25 +137,71 @@ def test_the_encoders_views_are_the_default():
 def test_only_a_method_that_asks_for_it_depends_on_the_length():
     (update,) = make().updates()
     assert update.after is None
-    algorithm = make(Moving)
-    (update,) = algorithm.updates()
-    step, notes = step_of(algorithm)
-    update.objective(step)
-    assert notes == []
-    update.after(step)
-    assert algorithm.encoder.seen == [0.3]
-    assert notes == ["length"]
+    for scheduled, seen in ((False, 0.3), (True, 0.7)):
+        algorithm = make(Moving, scheduled=scheduled)
+        (update,) = algorithm.updates()
+        step, notes = step_of(algorithm)
+        update.objective(step)
+        assert notes == []
+        update.after(step)
+        assert algorithm.encoder.seen == [pytest.approx(seen)]
+        assert notes == ["length"]
+
+
+def test_an_encoder_is_given_the_fields_that_it_needs():
+    algorithm = make(Told)
+    assert algorithm.needs == {"images", "labels"}
+    assert make().needs == {"images"}
+    step, _ = step_of(algorithm)
+    with pytest.raises(KeyError):
+        algorithm.encoder_terms(step)
+    step.batch["labels"] = torch.arange(32.0)
+    view = Shift()(step.batch["images"], "view", torch.Generator().manual_seed(5))
+    expected = algorithm.encoder.objective(view, labels=step.batch["labels"])
+    torch.testing.assert_close(algorithm.encoder_terms(step), expected)
+
+
+@pytest.mark.parametrize("augmentation", [Shift, [Shift], [], None])
+def test_an_encoder_without_views_looks_at_nothing(augmentation):
+    algorithm = make(Untrained, augmentation)
+    step, _ = step_of(algorithm, logging=True)
+    assert algorithm.views(step.batch["images"], step.rng) == []
+    assert algorithm.encoder_terms(step) == {}
+    assert step.logged == {}
+    assert algorithm.previews(step.batch, step.rng) == {}
+    assert SelfSupervised.defaults({"encoder": Untrained}) == {"augmentation": []}
 
 
 def test_the_deviation_tells_spread_from_collapse():
     algorithm = make()
     spread = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
-    for embeddings, expected in ((spread, 1.0), (torch.ones(16, 8), 0.0)):
+    for embeddings, expected in ((spread, 1.0), (torch.ones(16, 8), 0.0), (torch.ones(1, 8), 0.0)):
         algorithm.encoder.objective = lambda *views: {}
         algorithm.encoder.embeddings = embeddings
         step, _ = step_of(algorithm)
         algorithm.encoder_terms(step)
         assert step.logged["scores/embedding-deviation"].item() == pytest.approx(expected, abs=0.03)
+
+
+def test_the_effective_rank_tells_how_many_directions_are_used():
+    assert effective_rank(torch.eye(7)[[0, 1, 2, 0, 1, 2]]).item() == pytest.approx(3)
+    assert effective_rank(torch.ones(5, 4)).item() == pytest.approx(1)
+    assert effective_rank(torch.zeros(5, 4)).item() == pytest.approx(1)
+    shares = torch.tensor([0.5, 0.25, 0.25])
+    expected = 2 ** (0.5 * 1 + 0.5 * 2)  # the entropy in bits
+    assert effective_rank(torch.diag(shares * 9)).item() == pytest.approx(expected, rel=1e-5)
+    assert effective_rank(torch.full((3, 2), float("nan"))).item() == pytest.approx(1)
+
+
+def test_the_effective_rank_is_computed_where_it_is_read():
+    algorithm = make()
+    algorithm.encoder.objective = lambda *views: {}
+    algorithm.encoder.embeddings = torch.eye(4)[[0, 1, 0, 1]] * torch.tensor([1.0, 100, 1, 1]).view(4, 1)
+    for logging in (False, True):
+        step, _ = step_of(algorithm, logging=logging)
+        algorithm.encoder_terms(step)
+        assert ("scores/effective-rank" in step.logged) == logging
+    assert step.logged["scores/effective-rank"].item() == pytest.approx(2)  # of the directions, whatever their lengths
 
 
 def test_training_brings_the_views_of_an_image_together():
@@ -171,7 +234,7 @@ class Labelled(Noise):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_its_portrait_is_of_some_images_and_their_classes(labelled):
     data = Data(Labelled() if labelled else Noise())
-    algorithm = SelfSupervised(data, encoder=Simclr, backbone=Flat, augmentation=Shift, portrait=8)
+    algorithm = make(dataset=data.dataset, portrait=8)
     stage = TrainedStage("features", algorithm, data, torch.device("cpu"), seed=0)
     preview = algorithm.portrait(stage)["embedding"]
     assert preview.images.shape == (1, 3, 640, 640)
@@ -186,7 +249,7 @@ def test_its_portrait_is_of_some_images_and_their_classes(labelled):
 
 
 def test_no_portrait_where_none_is_asked_for():
-    algorithm = SelfSupervised(Data(Noise()), encoder=Simclr, backbone=Flat, augmentation=Shift, portrait=0)
+    algorithm = make()
     assert algorithm.portrait(TrainedStage("f", algorithm, algorithm.data, torch.device("cpu"), seed=0)) == {}
 
 

@@ -4,29 +4,15 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
-from ganvas import Backbone
 from ganvas_plugins.encoders.simclr import Simclr, nt_xent
-
-
-class Flat(Backbone):
-    """Sixteen linear features."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = 16
-        self.linear = nn.Linear(12, 16)
-
-    def forward(self, images):
-        return self.linear(images.flatten(1))
 
 
 def embeddings(number=6, width=5, seed=0):
     return torch.randn(2, number, width, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("number", [2, 7])
+@pytest.mark.parametrize("number", [1, 2, 7])
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
 def test_identical_embeddings_cost_log_2n_minus_1(number, temperature):
     z = torch.ones(number, 4) * 3
@@ -51,7 +37,15 @@ def test_equals_the_papers_double_sum():
         j = (i + number) % (2 * number)
         others = sum(math.exp(float(z[i] @ z[k]) / 0.3) for k in range(2 * number) if k != i)
         total -= math.log(math.exp(float(z[i] @ z[j]) / 0.3) / others)
-    assert nt_xent(first, second, 0.3).item() == pytest.approx(total / (2 * number), abs=1e-6)
+    assert nt_xent(first, second, 0.3).item() == pytest.approx(total / (2 * number), rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_agrees_with_lightly(same, temperature):
+    lightly = pytest.importorskip("lightly.loss", reason="pip install -e '.[reference]' brings lightly to compare with")
+    theirs = lightly.NTXentLoss(temperature=temperature)
+    same(lambda first, second: nt_xent(first, second, temperature), theirs)
 
 
 def test_symmetric_in_views_and_pairs_and_blind_to_length():
@@ -81,9 +75,9 @@ def test_the_gradient_pulls_a_pair_together():
     assert after > before
 
 
-def test_objective_is_nt_xent_of_the_projections():
+def test_objective_is_nt_xent_of_the_projections(flat):
     torch.manual_seed(0)
-    encoder = Simclr(Flat(), temperature=0.3, projection=7)
+    encoder = Simclr(flat(), temperature=0.3, projection=7)
     first, second = torch.randn(2, 4, 3, 2, 2)
     terms = encoder.objective(first, second)
     expected = nt_xent(encoder.projector(encoder.encode(first)), encoder.projector(encoder.encode(second)), 0.3)
@@ -94,9 +88,9 @@ def test_objective_is_nt_xent_of_the_projections():
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
-def test_sizes_of_the_projector():
-    encoder = Simclr(Flat(), projection=7)
+def test_sizes_of_the_projector(flat):
+    encoder = Simclr(flat(), projection=7)
     assert encoder.features == 16
     assert [tuple(layer.weight.shape) for layer in (encoder.projector[0], encoder.projector[2])] == [(16, 16), (7, 16)]
-    assert Simclr(Flat(), hidden=9).projector[0].out_features == 9
+    assert Simclr(flat(), hidden=9).projector[0].out_features == 9
     assert len(Simclr.views) == 2

@@ -54,8 +54,9 @@ def test_one_view_is_drawn_twice(encoder_stage):
     assert found[0] == found[1] == pytest.approx(2, abs=0.1)  # two random directions are at a right angle
 
 
-def test_without_views_there_is_uniformity_alone_and_labels_are_not_needed(encoder_stage):
-    stage = encoder_stage(torch.eye(4))
+@pytest.mark.parametrize("views", [None, lambda images, rng: []])
+def test_without_views_there_is_uniformity_alone_and_labels_are_not_needed(views, encoder_stage):
+    stage = encoder_stage(torch.eye(4), views=views)
     metric = AlignmentUniformity(stage.data, t=1.0, samples=3)
     assert {name: value.value for name, value in metric.measure(stage).items()} == {
         "alignment-uniformity.uniformity": pytest.approx(-2)

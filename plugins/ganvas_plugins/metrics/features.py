@@ -1,4 +1,4 @@
-"""What the metrics share that learn classes from a stage's features and are tested on others."""
+"""What the metrics of a stage's encoder share: where they stand, their labels, and which images they are tested on."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -26,15 +26,20 @@ def known_labels(encoded: Encoded) -> Tensor:
     return encoded.labels
 
 
-class HeldOutMetric(Metric):
+class EncoderMetric(Metric):
+    """A metric of what a stage's encoder makes of images."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"encode"})
+    example: ClassVar[Mapping[str, Any]] = {"stages.features.evaluate.metrics": [...]}
+
+
+class HeldOutMetric(EncoderMetric):
     """A metric that is fitted to the features of one part of the data and measured on those of another.
 
     What the dataset holds out (``holdout``, or a test split of its own) is the part that is measured on. Where it holds
     nothing out, a share of the stage's data is drawn for it: the encoder has then seen these images, without labels,
     while it was trained, which the protocol says. A subclass checks in its ``__init__`` that there are labels.
     """
-
-    needs: ClassVar[frozenset[str]] = frozenset({"encode"})
 
     def __init__(
         self,

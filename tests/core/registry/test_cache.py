@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ganvas_plugins.datasets.cache import cache_folder, write_atomically
+from ganvas.registry.cache import cache_folder, write_atomically
 
 
 def test_the_folder_is_the_users_unless_the_environment_names_one(monkeypatch, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganvas_plugins.metrics.held_out import check_labels
+from ganvas_plugins.metrics.features import check_labels
 from ganvas_plugins.metrics.knn import Knn
 
 
