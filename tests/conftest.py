@@ -23,6 +23,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_portraits():
+    """Two features instead of t-SNE, which takes seconds, in the portraits of all encoders that tests train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganvas_plugins.embedding.tsne", lambda features, seed: features[:, :2])
+        yield
+
+
 ACME = {
     "pyproject.toml": """\
 [build-system]

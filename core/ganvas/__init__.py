@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ganvas.kinds.algorithm": ("Algorithm", "Preview", "Step", "Update"),
+    "ganvas.kinds.algorithm": ("Algorithm", "Embedding", "Preview", "Step", "Update"),
     "ganvas.kinds.data": ("Condition", "Data", "DataField", "Dataset", "MissingData", "Segment"),
     "ganvas.kinds.duel": ("Duel", "Match"),
-    "ganvas.kinds.evaluation": ("Measurement", "Metric", "Sampler", "Stage", "Tracker"),
+    "ganvas.kinds.evaluation": ("Encoded", "Measurement", "Metric", "Sampler", "Stage", "Tracker"),
     "ganvas.kinds.networks": (
         "Backbone",
         "Classifier",
@@ -39,10 +39,10 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_WHERE, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from ganvas.kinds.algorithm import Algorithm, Preview, Step, Update
+    from ganvas.kinds.algorithm import Algorithm, Embedding, Preview, Step, Update
     from ganvas.kinds.data import Condition, Data, DataField, Dataset, MissingData, Segment
     from ganvas.kinds.duel import Duel, Match
-    from ganvas.kinds.evaluation import Measurement, Metric, Sampler, Stage, Tracker
+    from ganvas.kinds.evaluation import Encoded, Measurement, Metric, Sampler, Stage, Tracker
     from ganvas.kinds.networks import (
         Backbone,
         Classifier,

@@ -54,6 +54,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "metric/fid": {"extractor": "ganvas.testing/double", "samples": 20},
     "metric/attribute-accuracy": {"training": 2, "samples": 20},
     "metric/diversity": {"samples": 20},
+    "metric/knn": {"k": 3},
+    "metric/linear-probe": {"iterations": 5},
+    "metric/neighbours": {"samples": 20},
+    "metric/clusters": {"restarts": 1},
 }
 SLOW = {"extractor/efficientnet-lite0"}
 

@@ -248,8 +248,8 @@ def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
 def _fitting(form: Form, host: Host) -> Any:
     """A value for an option that must be given: one that works in the quickstart."""
     match form:
-        case TrainedForm(kind=kind):
-            return KINDS[kind or "encoder"].path.split(".")[1]  # the stage that trains what stands there
+        case TrainedForm(kinds=kinds):
+            return KINDS[next(iter(kinds), "encoder")].path.split(".")[1]  # the stage that trains what stands there
         case UseForm(kind=kind):
             return _usual(kind) or host.names(kind)[0]
         case ListOf(items=items):

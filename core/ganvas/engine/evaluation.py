@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,12 +13,12 @@ import ganvas
 from ganvas.engine.average import Average
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.training import evaluating
-from ganvas.kinds.algorithm import Algorithm
-from ganvas.kinds.data import Data, MissingData
-from ganvas.kinds.evaluation import Measurement, Metric, Sampler
+from ganvas.kinds.algorithm import Algorithm, Preview
+from ganvas.kinds.data import Data, MissingData, evenly
+from ganvas.kinds.evaluation import Encoded, Measurement, Metric, Sampler
 from ganvas.spec.build import fork_random
 
-__all__ = ["TrainedStage", "measure"]
+__all__ = ["TrainedStage", "measure", "portrait"]
 
 BATCH = 250
 
@@ -37,6 +37,7 @@ class TrainedStage:
         self.device = device
         self.seed = seed
         self._fakes: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._encoded: dict[tuple[bool, int | None], Encoded] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "algorithm":
@@ -95,6 +96,46 @@ class TrainedStage:
             self._fakes[number] = (self.sample(number, rows), rows)
         return self._fakes[number]
 
+    def encoded(self, number: int | None = None, *, held_out: bool = False) -> Encoded:
+        """Features of the data, computed once and shared by all that ask for the same.
+
+        Args:
+            number: of samples, spread evenly over the data; all of them if none.
+            held_out: of what the data hold out instead.
+
+        Raises:
+            ValueError: the stage has no encoder, its features are not finite, or nothing is held out.
+        """
+        if not hasattr(self.algorithm, "encode"):
+            raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) encodes nothing")
+        data = self.data.held_out() if held_out else self.data
+        if data is None:
+            raise ValueError(f"the data of {self.name!r} hold nothing out")
+        number = None if number is None or number >= len(data) else number
+        if (held_out, number) not in self._encoded:
+            chosen = None if number is None else evenly(len(data), number)
+            whole = self._encoded.get((held_out, None))
+            known = None if whole is None or chosen is None else whole[chosen]
+            self._encoded[held_out, number] = known or self._encode(data, chosen)
+        return self._encoded[held_out, number]
+
+    def _encode(self, data: Data, chosen: Tensor | None) -> Encoded:
+        features, labels, index = [], [], []
+        for batch in data.batches(BATCH, indices=chosen):
+            features.append(self.encode(batch["images"]).flatten(1).float())
+            index.append(batch["index"])
+            if "labels" in batch:
+                labels.append(batch["labels"].long())
+        made = torch.cat(features)
+        if broken := int((~made.isfinite().all(1)).sum()):
+            raise ValueError(f"{broken} of {len(made)} features are not finite: the encoder of {self.name!r} diverged")
+        return Encoded(made, torch.cat(labels) if labels else None, torch.cat(index))
+
+    def forget(self) -> None:
+        """Drops what was drawn and encoded: the weights are others now."""
+        self._fakes.clear()
+        self._encoded.clear()
+
     def _rows(self, number: int, condition: Any) -> Tensor:
         if isinstance(condition, Tensor) and condition.dim() >= 2:
             if len(condition) != number:
@@ -142,3 +183,16 @@ def measure(
             for label, value in measured.items():
                 found[label] = {**value.json(), "protocol": protocol}
     return found, failures
+
+
+def portrait(stage: TrainedStage, average: Average | None, warn: Callable[[str], None]) -> dict[str, Preview]:
+    """The last pictures of a stage, with its averaged weights; one that cannot be drawn is warned of."""
+    randomness = Randomness(stage.seed, stage.device)
+    randomness.at("portrait")
+    modes = evaluating(stage.algorithm)
+    with torch.no_grad(), modes, average.applied() if average is not None else nullcontext():
+        try:
+            return stage.algorithm.portrait(stage)
+        except (MissingData, ValueError) as error:
+            warn(f"{stage.name}: no portrait was drawn: {error}")
+            return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,10 @@ from ganvas.kinds.data import Data
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Terms
 
-__all__ = ["Algorithm", "Preview", "Step", "Update", "flat", "grouped"]
+if TYPE_CHECKING:
+    from ganvas.kinds.evaluation import Stage
+
+__all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped"]
 
 
 class Step:
@@ -117,16 +120,33 @@ def flat(updates: Iterable[Update | tuple[Update, ...]]) -> list[Update]:
 
 
 @dataclass
+class Embedding:
+    """Samples as points of a feature space, for trackers that show such a space themselves.
+
+    Attributes:
+        features: (N, F).
+        images: (N, C, H, W) in [-1, 1], the samples.
+        labels: the name of each sample's class, or None.
+    """
+
+    features: Tensor
+    images: Tensor
+    labels: Sequence[str] | None = None
+
+
+@dataclass
 class Preview:
     """A picture of what a stage does now.
 
     Attributes:
         images: (N, C, H, W) in [-1, 1].
         columns: pictures per row.
+        embedding: the points that it is a picture of, or None.
     """
 
     images: Tensor
     columns: int = field(default=8)
+    embedding: Embedding | None = None
 
 
 class Algorithm(nn.Module):
@@ -178,4 +198,8 @@ class Algorithm(nn.Module):
 
     def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
         """Pictures by name, drawn with the averaged weights; ``batch`` and ``rng`` are the same each time."""
+        return {}
+
+    def portrait(self, stage: Stage) -> dict[str, Preview]:
+        """Pictures of the trained stage, drawn once when it has finished: what would cost too much while it trains."""
         return {}

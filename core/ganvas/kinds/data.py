@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Condition", "Data", "DataField", "Dataset", "MissingData", "Segment", "Sources"]
+__all__ = ["Condition", "Data", "DataField", "Dataset", "MissingData", "Segment", "Sources", "evenly"]
 
 
 class MissingData(Exception):
@@ -69,6 +69,10 @@ class Dataset(ABC):
 
     def tensors(self) -> dict[str, Tensor] | None:
         """The whole dataset by field, (N, ...), where it fits in memory; None otherwise."""
+        return None
+
+    def held_out(self) -> Dataset | None:
+        """Samples of the same kind that training does not see: a held-out share, a test split; None without any."""
         return None
 
     def missing(self) -> str | None:
@@ -200,6 +204,11 @@ class Data:
         """Gives the data to a stage that was opened without them."""
         self._dataset = dataset
 
+    def held_out(self) -> Data | None:
+        """The samples that training does not see, where the dataset holds some out."""
+        held = self.dataset.held_out()
+        return None if held is None else Data(held, device=self.device)
+
     def image_shape(self, source: str = "") -> tuple[int, int, int]:
         """(C, H, W) of a source's images."""
         name = f"{source}.images" if source else next(n for n in self.fields if n.split(".")[-1] == "images")
@@ -213,21 +222,37 @@ class Data:
     def __len__(self) -> int:
         return len(next(iter(self.sources.values())))
 
-    def batches(self, size: int = 256, source: str = "", limit: int | None = None) -> Iterator[dict[str, Tensor]]:
-        """The samples in their order, as float batches on ``device``, for what is computed over all of them."""
+    def batches(
+        self, size: int = 256, source: str = "", limit: int | None = None, indices: Tensor | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """The samples in their order, as float batches on ``device``, for what is computed over all of them.
+
+        Args:
+            limit: only the first ones.
+            indices: (M,), only these, in this order; the others are not read.
+        """
         dataset = self.sources[source]
-        number = len(dataset) if limit is None else min(limit, len(dataset))
+        number = len(dataset) if indices is None else len(indices)
+        number = number if limit is None else min(limit, number)
         whole = dataset.tensors()
         for start in range(0, number, size):
             stop = min(start + size, number)
-            if whole is not None:
+            chosen = torch.arange(start, stop) if indices is None else indices[start:stop].cpu()
+            if whole is not None and indices is None:
                 batch = {name: values[start:stop] for name, values in whole.items()}
+            elif whole is not None:
+                batch = {name: values[chosen.to(values.device)] for name, values in whole.items()}
             else:
-                items = [dataset[index] for index in range(start, stop)]
+                items = [dataset[index] for index in chosen.tolist()]
                 batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
             batch = {name: to_float(values.to(self.device), dataset.fields[name]) for name, values in batch.items()}
-            batch["index"] = torch.arange(start, stop, device=self.device)
+            batch["index"] = chosen.to(self.device)
             yield batch
+
+
+def evenly(total: int, number: int) -> Tensor:
+    """(min(number, total),): indices spread evenly over ``total`` samples, in order."""
+    return torch.arange(min(number, total), device="cpu") * total // max(1, min(number, total))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ganvas.kinds.data import Data
 if TYPE_CHECKING:
     from ganvas.kinds.algorithm import Algorithm
 
-__all__ = ["Measurement", "Metric", "Sampler", "Stage", "Tracker"]
+__all__ = ["Encoded", "Measurement", "Metric", "Sampler", "Stage", "Tracker"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,27 @@ class Measurement:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What a stage's encoder makes of a data set.
+
+    Attributes:
+        features: (N, F) in float32.
+        labels: (N,), or None where the data have none.
+        index: (N,), which samples of the data these are.
+    """
+
+    features: Tensor
+    labels: Tensor | None
+    index: Tensor
+
+    def __getitem__(self, chosen: Tensor) -> Encoded:
+        """Some of them, by their place (M,)."""
+        chosen = chosen.to(self.features.device)
+        labels = None if self.labels is None else self.labels[chosen]
+        return Encoded(self.features[chosen], labels, self.index[chosen])
+
+
 class Stage(Protocol):
     """A stage as metrics and samplers see it: trained, with its averaged weights in place, everything in eval mode."""
 
@@ -53,6 +74,18 @@ class Stage(Protocol):
 
     def fakes(self, number: int) -> tuple[Tensor, Tensor | None]:
         """Samples and the conditions they were made from, drawn once per evaluation and shared by all metrics."""
+        ...
+
+    def encoded(self, number: int | None = None, *, held_out: bool = False) -> Encoded:
+        """Features of the stage's data, computed once per evaluation and shared by all metrics.
+
+        Args:
+            number: of samples, spread evenly over the data; all of them if none.
+            held_out: of ``stage.data.held_out()`` instead.
+
+        Raises:
+            ValueError: the stage has no encoder, its features are not finite, or nothing is held out.
+        """
         ...
 
 

@@ -91,11 +91,15 @@ class Trained(Generic[K]):
     It behaves like the network it holds (call it, read its attributes), but it is frozen: eval for ever, no parameter
     asks for a gradient, gradients pass through. It is not an ``nn.Module``, so assigning it to an attribute of one adds
     nothing to that module's ``parameters()`` or ``state_dict()``.
+
+    Attributes:
+        origin: what the spec calls it: the stage, ``stage.part``, or a folder's name.
     """
 
-    def __init__(self, module: K) -> None:
+    def __init__(self, module: K, origin: str = "") -> None:
         module.eval().requires_grad_(False)  # type: ignore[attr-defined]
         object.__setattr__(self, "_module", module)
+        self.origin = origin
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         return self._module(*given, **named)

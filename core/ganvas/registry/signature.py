@@ -79,12 +79,16 @@ class UseForm(Form):
 
 @dataclass
 class TrainedForm(Form):
-    """What an earlier stage trained: its name, ``stage.part``, or a finished stage's folder."""
+    """What an earlier stage trained: its name, ``stage.part``, or a finished stage's folder.
 
-    kind: str
+    Attributes:
+        kinds: those that will do; empty for a whole stage.
+    """
+
+    kinds: tuple[str, ...]
 
     def describe(self) -> str:
-        return f"trained {self.kind or 'stage'}"
+        return f"trained {alternatives(self.kinds or ('stage',))}"
 
 
 @dataclass
@@ -311,7 +315,7 @@ def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | 
         kind = "" if arguments[0] is Any else kind_of(arguments[0])
         if kind is None or (kind == "" and origin is Use):
             raise BrokenComponent(f"{origin.__name__}[{arguments[0]}] names no kind's base class")
-        return (UseForm(kind) if origin is Use else TrainedForm(kind)), field
+        return (UseForm(kind) if origin is Use else TrainedForm((kind,) if kind else ())), field
     if hint in (Use, Trained):
         raise BrokenComponent(f"write which kind: {hint.__name__}[Loss]")
     if hint is Scheduled:
@@ -322,6 +326,12 @@ def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | 
         members = [member for member in arguments if member is not type(None)]
         forms = tuple(_form(member, metadata)[0] for member in members)
         none = type(None) in arguments
+        trained = [form for form in forms if isinstance(form, TrainedForm) and form.kinds]
+        if len(trained) > 1:  # one name that may stand for either: what the stage gives decides
+            either = TrainedForm(tuple(kind for form in trained for kind in form.kinds))
+            forms = (either, *(form for form in forms if form not in trained))
+            if len(forms) == 1 and not none:
+                return either, field
         return (OneOf(forms, none)), field
     if origin in (list, Sequence, typing.Sequence) and _mentions_component(hint):
         return ListOf((_form(arguments[0])[0],)), field

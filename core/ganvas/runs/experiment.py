@@ -20,7 +20,7 @@ from torchvision.utils import save_image
 from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
-from ganvas.engine.evaluation import TrainedStage, measure
+from ganvas.engine.evaluation import TrainedStage, measure, portrait
 from ganvas.engine.files import write_atomically
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
@@ -42,14 +42,14 @@ from ganvas.runs.folders import (
     to_yaml,
 )
 from ganvas.runs.lifecycle import Hooks
-from ganvas.runs.loading import model_tree, open_stage, product_of, start_from
+from ganvas.runs.loading import model_tree, open_stage, open_used, product_of, start_from
 from ganvas.runs.lock import Lock
 from ganvas.spec.build import Builder, derived_seed, fork_random
 from ganvas.spec.experiment import Experiment, StageSpec
 from ganvas.spec.stage import seconds
-from ganvas.spec.validate import Component, StageReference
+from ganvas.spec.validate import Component, StageReference, references_in
 
-__all__ = ["Reporter", "Session", "StageResult", "locate", "measure_folder", "train_experiment", "unmeasured"]
+__all__ = ["Reporter", "Session", "StageResult", "locate", "measure_folder", "train_experiment"]
 
 log = logging.getLogger("ganvas")
 
@@ -87,6 +87,7 @@ class Session:
 
     Args:
         data: what other sessions opened already, by dataset; they may share it.
+        folders: of stages that are known already, by name.
     """
 
     def __init__(
@@ -96,12 +97,13 @@ class Session:
         device: torch.device,
         reporter: Reporter,
         data: dict[str, Data] | None = None,
+        folders: Mapping[str, Path] | None = None,
     ) -> None:
         self.experiment = experiment
         self.runs = runs
         self.device = device
         self.reporter = reporter
-        self.folders: dict[str, Path] = {}
+        self.folders = dict(folders or {})
         self.keys: dict[str, str] = {}
         self.parts: dict[str, dict[str, str]] = {}
         self._data: dict[str, Data] = {} if data is None else data
@@ -137,11 +139,32 @@ class Session:
         return StageFolder.open(reference.folder).record.get("key", str(reference.folder))
 
     def opened(self, reference: StageReference) -> TrainedStage:
-        folder = self.folders[reference.stage] if reference.stage is not None else reference.folder
-        assert folder is not None
-        if str(folder) not in self._opened:
-            self._opened[str(folder)] = open_stage(folder, self.device)
-        return self._opened[str(folder)]
+        stage = reference.stage
+        folder = reference.folder if stage is None else self.folders.get(stage)
+        name = stage if folder is None else str(folder)
+        assert name is not None
+        if name not in self._opened:
+            # A stage that is measured by itself, from its folder alone, keeps those that it used inside.
+            found = open_used(self.runs, name, self.device) if folder is None else open_stage(folder, self.device)
+            self._opened[name] = found
+        return self._opened[name]
+
+    def asked(self, component: Component) -> dict[str, Any]:
+        """A metric as it stands in the record of what was measured, with the keys of the stages it measures by."""
+        keys = {}
+        for reference in references_in(component):
+            if reference.stage is not None and reference.stage not in self.keys:
+                folder = self.folders.get(reference.stage)
+                keys[reference.text] = None if folder is None else StageFolder.open(folder).record.get("key")
+            else:
+                keys[reference.text] = self.reference_key(reference)
+        return component.plain() | ({"by": keys} if keys else {})
+
+    def unmeasured(self, stage: StageSpec, folder: StageFolder) -> list[Component]:
+        """Metrics that the spec asks for and the finished folder has not."""
+        evaluate = stage.settings.options.get("evaluate")
+        measured = folder.record.get("measured", [])
+        return [c for c in (evaluate.metrics if evaluate is not None else ()) if self.asked(c) not in measured]
 
     def trained(self, reference: StageReference) -> Any:
         algorithm = self.opened(reference).algorithm
@@ -306,19 +329,13 @@ def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mappi
 
 def _reuse(session: Session, stage: StageSpec, folder: StageFolder) -> StageResult:
     """A finished stage is used where it lies; what was not measured yet is measured now."""
-    lacking = unmeasured(stage, folder)
+    lacking = session.unmeasured(stage, folder)
     session.reporter.say(f"{stage.name}: trained already, in {folder.path}")
     folder.touch()
     if lacking:
-        measure_folder(session.experiment, stage.name, folder, lacking, session.device, session.reporter.warn)
+        warn = session.reporter.warn
+        measure_folder(session.experiment, stage.name, folder, lacking, session.device, warn, session.folders)
     return StageResult(stage.name, folder.path, "reused", folder.metrics)
-
-
-def unmeasured(stage: StageSpec, folder: StageFolder) -> list[Component]:
-    """Metrics that the spec asks for and the finished folder has not."""
-    evaluate = stage.settings.options.get("evaluate")
-    wanted = list(evaluate.metrics) if evaluate is not None else []
-    return [component for component in wanted if component.plain() not in folder.record.get("measured", [])]
 
 
 def measure_folder(
@@ -328,18 +345,20 @@ def measure_folder(
     components: Sequence[Component],
     device: torch.device,
     warn: Callable[[str], None],
+    folders: Mapping[str, Path],
 ) -> dict[str, Any]:
-    """Measures a finished stage and keeps the numbers with it."""
+    """Measures a finished stage and keeps the numbers with it; ``folders`` are those of the stages it may need."""
     reporter = Reporter()
     reporter.warn = warn  # type: ignore[method-assign]
-    session = Session(experiment, folder.path, device, reporter)
+    session = Session(experiment, folder.path, device, reporter, folders=folders)
     stage = experiment.stages[name]
     opened = open_stage(folder.path, device)
     opened.data.attach(session.data(stage).dataset)
     averaged = stage.settings.options.get("ema") is not None
     metrics = _measure(session, stage, opened, components, None, averaged=averaged)
     measured = folder.record.get("measured", [])
-    new = [component.plain() for component in components if component.plain() not in measured]
+    asked = [session.asked(component) for component in components]
+    new = [entry for entry in asked if entry not in measured]
     folder.write(metrics=folder.metrics | metrics, measured=measured + new)
     return metrics
 
@@ -387,7 +406,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
     def measure_now(index: int, average: Average | None) -> dict[str, float]:
-        live._fakes.clear()
+        live.forget()
         progress.doing = "measuring"
         assert evaluate is not None  # else there is no cadence to be called at
         found = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
@@ -431,7 +450,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
 
     # Finished: the model first, then what it is worth.
     average = outcome.average
-    live._fakes.clear()
+    live.forget()
     metrics: dict[str, Any] = {}
     wanted = list(evaluate.metrics) if evaluate is not None else []
     folder.write(length_read=outcome.length_read)
@@ -445,7 +464,9 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         images = settings["steps"] * settings["batch_size"]
         values = {f"metric/{name}": found["value"] for name, found in metrics.items()}
         hooks("ganvas_scalars", stage=record, index=settings["steps"], images=images, scalars=values)
-    folder.write(metrics=metrics, measured=[component.plain() for component in wanted])
+    folder.write(metrics=metrics, measured=[session.asked(component) for component in wanted])
+    if drawn := portrait(live, average, reporter.warn):
+        pictures(settings["steps"], settings["steps"] * settings["batch_size"], drawn)
     hooks("ganvas_stage_finished", stage=record, metrics=metrics)
     return metrics
 
@@ -470,7 +491,7 @@ def _measure(
     *,
     averaged: bool,
 ) -> dict[str, Any]:
-    builder = Builder(stage.seed)
+    builder = Builder(stage.seed, session.trained)
     data = session.data(stage)
     metrics = []
     for component in components:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ganvas.runs.experiment import locate, measure_folder
 from ganvas.runs.folders import StageFolder
 from ganvas.runs.loading import Run, read_folder
 from ganvas.spec.build import Builder
+from ganvas.spec.experiment import StageSpec, find_reference
 from ganvas.spec.validate import Component, Validator
 
 __all__ = ["evaluate_run", "find_run", "find_sampler"]
@@ -53,21 +54,30 @@ def evaluate_run(
     if not metrics:
         return name, folder.metrics
     experiment = read_folder(folder)
-    components = _given(experiment.host, "metric", metrics)
-    return name, measure_folder(experiment, name, folder, components, choose_device(device), warn)
+    # What a metric may name: the stages of the run, and those that this one used.
+    stages = {other: read_folder(StageFolder.open(path)).stages[other] for other, path in found.folders.items()}
+    components = _given(experiment.host, "metric", metrics, {**experiment.stages, **stages})
+    measured = measure_folder(experiment, name, folder, components, choose_device(device), warn, found.folders)
+    return name, measured
 
 
 def find_sampler(found: Run, name: str, text: str) -> Sampler:
     """The sampler that a user means by ``--sampler``, over a stage of a run. Raises ``Mistakes``."""
     host = read_folder(StageFolder.open(found.folders[name])).host
-    (component,) = _given(host, "sampler", [text])
+    (component,) = _given(host, "sampler", [text], {})
     return Builder(found[name].seed).build(component, found[name])
 
 
-def _given(host: Host, kind: str, texts: Sequence[str]) -> list[Component]:
-    """Components as they stand on the command line, ``--KIND NAME`` or ``--KIND '{use: NAME, …}'``."""
+def _given(host: Host, kind: str, texts: Sequence[str], stages: Mapping[str, StageSpec]) -> list[Component]:
+    """Components as they stand on the command line, ``--KIND NAME`` or ``--KIND '{use: NAME, …}'``.
+
+    Args:
+        stages: those that they may name.
+    """
     validator = Validator(host)
     given = [validator.component(parse(text, f"--{kind} {text}", Path.cwd()), kind, "") for text in texts]
+    for reference in validator.references:
+        find_reference(validator, "", reference, stages, list(stages))
     if validator.problems:
         raise Mistakes([Problem(Place(p.place.file), p.path.lstrip("."), p.message) for p in validator.problems])
     return [component for component in given if component is not None]

@@ -16,13 +16,13 @@ from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data
 from ganvas.kinds.networks import place
 from ganvas.registry.documents import parse
-from ganvas.registry.plugins import Host, contract_of
+from ganvas.registry.plugins import Host
 from ganvas.runs.folders import MODEL, StageFolder
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment, parse_experiment
 from ganvas.spec.validate import StageReference
 
-__all__ = ["Run", "model_tree", "open_stage", "product_of", "read_folder", "start_from"]
+__all__ = ["Run", "model_tree", "open_stage", "open_used", "product_of", "read_folder", "start_from"]
 
 
 def model_tree(algorithm: Algorithm, average: Mapping[str, Any] | None, data: Data, used: Mapping[str, Any]) -> Any:
@@ -46,6 +46,19 @@ def open_stage(path: Path, device: torch.device | str = "cpu") -> TrainedStage:
         said = " ".join(str(error).split())[:300]
         raise ResourceError(f"the stage in {path} cannot be opened: {said}") from error
     return TrainedStage(name, algorithm, data, device, experiment.stages[name].seed)
+
+
+def open_used(path: Path, name: str, device: torch.device) -> TrainedStage:
+    """A stage that a finished one used, from the weights kept in that one's folder. Raises ``ResourceError``."""
+    experiment = read_folder(StageFolder.open(path))
+    waiting = [states.load(path / MODEL)["used"]]
+    while waiting:
+        used = waiting.pop()
+        if name in used:
+            algorithm, data = _restore(experiment, name, used[name], device)
+            return TrainedStage(name, algorithm, data, device, experiment.stages[name].seed)
+        waiting += [tree["used"] for tree in used.values() if "used" in tree]
+    raise ResourceError(f"{path} used no stage {name!r}: name the experiment's folder, which holds them all")
 
 
 def read_folder(folder: StageFolder) -> Experiment:
@@ -87,10 +100,9 @@ def _restore(experiment: Experiment, name: str, tree: Any, device: torch.device)
 
 def product_of(algorithm: Algorithm, reference: StageReference) -> str:
     """Which product a reference to a folder means: the one of the kind asked for."""
-    contract = contract_of(reference.kind)
-    fitting = [name for name, cls in algorithm.gives.items() if issubclass(cls, contract)]
+    fitting = [name for name, cls in algorithm.gives.items() if reference.fits(cls)]
     if len(fitting) != 1:
-        raise ResourceError(f"{reference.text} gives {len(fitting)} of the kind {reference.kind}, not one")
+        raise ResourceError(f"{reference.text} gives {len(fitting)} of the kind {reference.asked}, not one")
     return fitting[0]
 
 

@@ -23,7 +23,7 @@ from ganvas.kinds.data import Data, MissingData
 from ganvas.registry.documents import Mistakes, Place, Problem
 from ganvas.runs.api import choose_device
 from ganvas.runs.checking import check_members
-from ganvas.runs.experiment import Reporter, Session, unmeasured
+from ganvas.runs.experiment import Reporter, Session
 from ganvas.runs.folders import StageFolder
 from ganvas.spec.experiment import Experiment
 
@@ -131,7 +131,9 @@ def plan(experiment: Experiment, spec: str, settings: Sequence[str], runs: Path,
         session.find()
         stages = session.experiment.stages
         keys = frozenset(session.keys[name] for name in stages if name not in session.folders)
-        lacking = any(unmeasured(stages[name], StageFolder.open(path)) for name, path in session.folders.items())
+        lacking = any(
+            session.unmeasured(stages[name], StageFolder.open(path)) for name, path in session.folders.items()
+        )
         text = member_text(experiment, session.experiment)
         status = None if keys or lacking else 0
         planned.append(Member(number, text, [*again, "--only", str(number)], keys, status))

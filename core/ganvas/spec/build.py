@@ -87,7 +87,7 @@ class Builder:
             case StageReference():
                 if self.trained is None:
                     raise Mistakes([Problem(value.place, value.path, "nothing is trained here")])
-                return Trained(self.trained(value))
+                return Trained(self.trained(value), value.origin)
             case GroupValue():
                 return {name: self._value(inner) for name, inner in value.options.items()}
             case list():

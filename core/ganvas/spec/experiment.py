@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean, with_article
-from ganvas.registry.plugins import Host, contract_of, kind_of
-from ganvas.registry.signature import options_of
+from ganvas.registry.plugins import Host, kind_of
+from ganvas.registry.signature import alternatives, options_of
 from ganvas.spec.source import expand_path, load_source
 from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
 from ganvas.spec.sweep import Choice, axes_of, blamed, combinations
 from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
 
-__all__ = ["Experiment", "StageSpec", "load_experiment", "parse_experiment"]
+__all__ = ["Experiment", "StageSpec", "find_reference", "load_experiment", "parse_experiment"]
 
 DatasetSpec = Component | dict[str, Component]
 _NAME = re.compile(NAME)
@@ -197,24 +197,33 @@ def _connect(validator: Validator, stages: dict[str, StageSpec], every_name: lis
     """Finds what each reference means: a stage, a part of one, or a finished stage's folder."""
     for stage in stages.values():
         for reference in stage.references:
-            _find(validator, stage, reference, stages, every_name, opened)
+            find_reference(validator, stage.name, reference, stages, every_name, opened=opened)
 
 
-def _find(
+def find_reference(
     validator: Validator,
-    stage: StageSpec,
+    user: str,
     reference: StageReference,
-    stages: dict[str, StageSpec],
-    names: list[str],
-    opened: bool,
+    stages: Mapping[str, StageSpec],
+    names: Sequence[str],
+    *,
+    opened: bool = False,
 ) -> None:
+    """Finds the stage and part, or the folder, that a reference means, among stages that are known.
+
+    Args:
+        user: the stage that uses it, which cannot be itself.
+        names: of all stages, those among them that are broken.
+        opened: a folder need not be there any more.
+    """
+
     def refuse(message: str) -> None:
         validator.problem(reference.place, reference.path, message)
 
     name, _, part = reference.text.partition(".")
     if reference.text in names:
         name, part = reference.text, ""
-    if name == stage.name:
+    if name == user:
         refuse(f"the stage {name!r} cannot use itself")
         return
     if name not in names:
@@ -229,28 +238,30 @@ def _find(
                 return
             reference.folder = folder
             return
-        what = f" to take {with_article(reference.kind)} from" if reference.kind else ""
-        hint = did_you_mean(name, [other for other in names if other != stage.name])
+        what = (
+            f" to take {alternatives([with_article(kind) for kind in reference.kinds])} from" if reference.kinds else ""
+        )
+        hint = did_you_mean(name, [other for other in names if other != user])
         refuse(f"there is no stage {name!r}{what}{hint}")
         return
     reference.stage = name
-    if name not in stages or not reference.kind:
+    if name not in stages or not reference.kinds:
         return
     gives = getattr(stages[name].algorithm.cls, "gives", {})
-    fitting = [p for p, cls in gives.items() if issubclass(cls, contract_of(reference.kind))]
+    fitting = [p for p, cls in gives.items() if reference.fits(cls)]
     if part:
         if part not in gives:
             refuse(f"the stage {name!r} has no part {part!r}{did_you_mean(part, list(gives))}")
         elif part not in fitting:
             given = kind_of(gives[part]) or gives[part].__name__
-            refuse(f"{reference.text!r} is no {reference.kind}, but {with_article(given)}")
+            refuse(f"{reference.text!r} is no {reference.asked}, but {with_article(given)}")
         reference.part = part
     elif not fitting:
         given = ", ".join(gives) or "nothing"
-        refuse(f"the stage {name!r} trains no {reference.kind}: {stages[name].algorithm.name!r} gives {given}")
+        refuse(f"the stage {name!r} trains no {reference.asked}: {stages[name].algorithm.name!r} gives {given}")
     elif len(fitting) > 1:
         choices = " or ".join(f"{name}.{p}" for p in fitting)
-        refuse(f"the stage {name!r} trains several of the kind {reference.kind}: write {choices}")
+        refuse(f"the stage {name!r} trains several of the kind {reference.asked}: write {choices}")
     else:
         reference.part = fitting[0]
 

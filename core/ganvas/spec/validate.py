@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Scheduled
 from ganvas.registry.documents import Node, Place, Problem, did_you_mean, with_article
-from ganvas.registry.plugins import BUNDLED, BrokenComponent, Entry, Host
+from ganvas.registry.plugins import BUNDLED, BrokenComponent, Entry, Host, contract_of
 from ganvas.registry.signature import (
     Form,
     GroupForm,
@@ -35,7 +35,16 @@ from ganvas.registry.signature import (
 )
 from ganvas.spec.source import expand_path
 
-__all__ = ["Component", "GroupValue", "StageReference", "Validator", "flow", "plain_value", "shown"]
+__all__ = [
+    "Component",
+    "GroupValue",
+    "StageReference",
+    "Validator",
+    "flow",
+    "plain_value",
+    "references_in",
+    "shown",
+]
 
 
 @dataclass
@@ -76,18 +85,48 @@ class StageReference:
     """What an earlier stage trained, as a spec names it.
 
     Attributes:
-        text: as written. ``kind``: asked for, or empty for a whole stage (``start:``).
+        text: as written. ``kinds``: those that will do; empty for a whole stage (``start:``).
         stage, part: found when the stages are known. ``folder``: a finished stage's, instead.
     """
 
     text: str
-    kind: str
+    kinds: tuple[str, ...]
     path: str
     place: Place
     base: Path
     stage: str | None = None
     part: str | None = None
     folder: Path | None = None
+
+    @property
+    def asked(self) -> str:
+        """``encoder``, ``encoder or classifier``: what was asked for, in words."""
+        return alternatives(self.kinds)
+
+    def fits(self, product: type) -> bool:
+        """Whether a product of this class will do."""
+        return any(issubclass(product, contract_of(kind)) for kind in self.kinds)
+
+    @property
+    def origin(self) -> str:
+        """What to call it in a name: the stage, its part, or the folder without its path."""
+        return self.text if self.folder is None else self.folder.name
+
+
+def references_in(value: Any) -> Iterator[StageReference]:
+    """Every reference to a stage in a validated value."""
+    match value:
+        case StageReference():
+            yield value
+        case Component() | GroupValue():
+            for inner in value.options.values():
+                yield from references_in(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from references_in(inner)
+        case dict():
+            for inner in value.values():
+                yield from references_in(inner)
 
 
 def plain_value(value: Any) -> Any:
@@ -250,8 +289,8 @@ class Validator:
                 return self._scheduled(node, form, path)
             case UseForm(kind=kind):
                 return self.component(node, kind, path)
-            case TrainedForm(kind=kind):
-                return self._reference(node, kind, path)
+            case TrainedForm():
+                return self._reference(node, form, path)
             case GroupForm(group=group):
                 return self.group(node, group, path, path.rpartition(".")[2])
             case ListOf():
@@ -375,12 +414,13 @@ class Validator:
         self.problem(node.place, path, f"must be {{images: N}} or {{iterations: N}}, not {shown(node)}")
         return None
 
-    def _reference(self, node: Node, kind: str, path: str) -> StageReference | None:
+    def _reference(self, node: Node, form: TrainedForm, path: str) -> StageReference | None:
         if not isinstance(node.value, str):
-            what = f"a trained {kind}" if kind else "a trained stage"
-            self.problem(node.place, path, f"must name {what}: a stage, stage.part or a folder, not {shown(node)}")
+            self.problem(
+                node.place, path, f"must name a {form.describe()}: a stage, stage.part or a folder, not {shown(node)}"
+            )
             return None
-        reference = StageReference(node.value, kind, path, node.place, node.base)
+        reference = StageReference(node.value, form.kinds, path, node.place, node.base)
         self.references.append(reference)
         return reference
 

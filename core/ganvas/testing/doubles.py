@@ -344,6 +344,32 @@ class Fit(algorithm.Algorithm):
         return {name: (value.float() - 0.5).square().mean() for name, value in made.items() if value.requires_grad}
 
 
+class Encoding(algorithm.Algorithm):
+    """Trains the double of an encoder on two views of each image."""
+
+    gives = {"encoder": networks.Encoder}
+
+    def __init__(self, given: data.Data) -> None:
+        super().__init__(given)
+        self.encoder = Encoder(Backbone(given.shape))
+        self.augmentation = Augmentation()
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"encoder": self.encoder}
+
+    def updates(self) -> list[algorithm.Update | tuple[algorithm.Update, ...]]:
+        return [algorithm.Update("encoder", trains=["encoder"], objective=self.terms)]
+
+    def terms(self, step: algorithm.Step) -> Terms:
+        return self.encoder.objective(*self.views(step.batch["images"], step.rng))
+
+    def views(self, images: Tensor, rng: torch.Generator) -> list[Tensor]:
+        return [self.augmentation(images, "view", rng) for _ in range(2)]
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder.encode(images)
+
+
 def training(
     made: algorithm.Algorithm, steps: int, folder: Path, optimizers: Any = None, batch_size: int = 4, **options: Any
 ) -> algorithm.Algorithm:
@@ -388,9 +414,20 @@ def stage(given: data.Data, condition: tuple[int, ...] | None) -> TrainedStage:
     """A stage that trained an arena of doubles (untrained, in truth), in eval mode."""
     with fork_random(0):
         made = arena(given, condition)
-    made.component_name = "arena"  # type: ignore[assignment]
-    networks.place(made, given.device)
-    return TrainedStage("arena", made.eval(), given, given.device, seed=0)
+    return _stage("arena", made)
+
+
+def encoding(given: data.Data) -> TrainedStage:
+    """A stage that trained an encoder (untrained, in truth), in eval mode."""
+    with fork_random(0):
+        made = Encoding(given)
+    return _stage("encoding", made)
+
+
+def _stage(name: str, made: algorithm.Algorithm) -> TrainedStage:
+    made.component_name = name  # type: ignore[assignment]
+    networks.place(made, made.data.device)
+    return TrainedStage(name, made.eval(), made.data, made.data.device, seed=0)
 
 
 def trained(kind: str, shape: tuple[int, ...], classes: int) -> nn.Module:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.networks import Encoder
+from ganvas.kinds.options import Trained
 from ganvas.kinds.records import Critique, Generated
 from ganvas.testing import doubles
 from ganvas.testing.doubles import FEATURES
@@ -453,6 +454,10 @@ def follows_its_inputs_to_their_device(subject: Subject, case: Case) -> None:
     given = call(subject, network, case)
     inputs = {name: value if value is None else value.to("meta") for name, value in given.inputs.items()}
     network.to("meta")
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, Trained):  # the engine keeps these on the device, they are no submodules
+                value.to("meta")
     follows_devices(lambda: given.outputs(inputs))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganvas.engine.evaluation import TrainedStage
 from ganvas.engine.training import check_updates
 from ganvas.kinds import algorithm as algorithms
 from ganvas.kinds.algorithm import Preview
@@ -148,6 +149,27 @@ def previews_are_pictures(subject: Subject, case: Case) -> None:
 
 
 @suite.check(
+    "portrait(stage), where there is one, gives pictures (N, C, H, W), with as many features, images and labels of an "
+    "embedding",
+    "portrait",
+    "portrait",
+    kinds=("algorithm",),
+)
+def portraits_are_pictures(subject: Subject, case: Case) -> None:
+    made = algorithm(subject, case).eval()
+    stage = TrainedStage("portrayed", made, made.data, torch.device(case.device), seed=0)
+    with torch.no_grad():
+        found = made.portrait(stage)
+    for name, preview in found.items():
+        if not isinstance(preview, Preview) or preview.images.dim() != 4:
+            raise Broken(f"the portrait {name!r} is {type(preview).__name__}")
+        if (points := preview.embedding) is not None:
+            counts = {len(part) for part in (points.features, points.images, points.labels) if part is not None}
+            if len(counts) > 1:
+                raise Broken(f"the embedding of {name!r} mixes {', '.join(map(str, sorted(counts)))} samples")
+
+
+@suite.check(
     "sample(number, condition, rng), where there is one, gives (number, C, H, W) in [-1, 1], the same for the same rng",
     "sample",
     "sample",
@@ -174,15 +196,18 @@ def samples_are_pictures(subject: Subject, case: Case) -> None:
 
 
 def measured(subject: Subject, case: Case) -> tuple[Any, Any]:
-    """The metric and a stage to measure."""
+    """The metric, and the first double of a stage that it can measure: a GAN's, or an encoder's."""
     data = case.data()
-    stage = doubles.stage(data, (len(data.classes),))
     metric = subject.build(case, given=(data,))
-    try:
-        metric.check(stage.algorithm)
-    except ValueError as error:
-        skip(f"it measures other stages: {error}")
-    return metric, stage
+    refusals = []
+    for stage in (doubles.stage(data, (len(data.classes),)), doubles.encoding(data)):
+        try:
+            metric.check(stage.algorithm)
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            return metric, stage
+    skip(f"it measures other stages: {'; '.join(refusals)}")
 
 
 @suite.check(

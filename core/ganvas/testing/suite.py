@@ -130,7 +130,9 @@ class Subject:
 
     def build(self, case: Case, seed: int = 0, given: tuple[Any, ...] | None = None, *, prepared: bool = True) -> Any:
         """The component, on the case's device; an extractor has then seen the data, where it asks for that."""
-        builder = _Builder(seed, lambda reference: doubles.trained(reference.kind, case.shape, case.classes or CLASSES))
+        builder = _Builder(
+            seed, lambda reference: doubles.trained(reference.kinds[0], case.shape, case.classes or CLASSES)
+        )
         builder.handed = self.handed
         with fork_random(0):  # the doubles around it are the same each time: they are no part of its state
             given = tuple(self.given(case).values()) if given is None else given

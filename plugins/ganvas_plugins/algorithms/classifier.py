@@ -16,7 +16,9 @@ MEMORY = 2**30  # bytes of features that are kept instead of computed anew
 class ImageClassifier(Classifier):
     """A classifier of images: a frozen encoder, where there is one, and a classifier of its features.
 
-    Gradients pass through the encoder to the images; only the ``head`` has parameters of its own.
+    Gradients pass through the encoder to the images; only the ``head`` has parameters of its own. ``embed`` gives the
+    layer before the logits, (N, ``features``): the head's last hidden one, else the encoder's. A linear classifier of
+    images has none, and ``features`` is None.
     """
 
     def __init__(self, encoder: Trained[Encoder] | None, head: Classifier, classes: list[str]) -> None:
@@ -24,13 +26,19 @@ class ImageClassifier(Classifier):
         self.encoder = encoder
         self.head = head
         self.classes = classes
+        self.features: int | None = getattr(head, "features", encoder.features if encoder is not None else None)
 
-    def embed(self, images: Tensor) -> Tensor:
+    def inputs(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> what the head sees: features (N, F), or the images."""
         return images if self.encoder is None else self.encoder.encode(images)
 
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, F)."""
+        inputs = self.inputs(images)
+        return self.head.embed(inputs) if hasattr(self.head, "embed") else inputs
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.embed(images))
+        return self.head(self.inputs(images))
 
 
 class ClassifierTraining(Algorithm):
@@ -115,4 +123,4 @@ class ClassifierTraining(Algorithm):
 
     def _computed(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            return self.classifier.embed(batch["images"]), self.condition.of(batch)
+            return self.classifier.inputs(batch["images"]), self.condition.of(batch)

@@ -10,7 +10,23 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Algorithm, Augmentation, Backbone, Data, Encoder, Preview, Progress, Step, Terms, Update, Use
+from ganvas import (
+    Algorithm,
+    Augmentation,
+    Backbone,
+    Data,
+    Embedding,
+    Encoder,
+    Incidental,
+    Preview,
+    Progress,
+    Stage,
+    Step,
+    Terms,
+    Update,
+    Use,
+)
+from ganvas_plugins import embedding
 
 
 class SelfSupervised(Algorithm):
@@ -34,6 +50,9 @@ class SelfSupervised(Algorithm):
       matrix (M, F). At most min(M, F), 1 when all images fall on one line (Roy & Vetterli, "The Effective Rank: A
       Measure of Effective Dimensionality", 2007, definition 1). At log points only.
 
+    When it has finished it draws the features of some images once, by t-SNE (van der Maaten & Hinton, "Visualizing Data
+    using t-SNE", 2008), and gives them to trackers that show feature spaces (TensorBoard's projector).
+
     Gives ``encoder``. Images are (N, C, H, W) in [-1, 1], features (N, F).
 
     Source: that of the encoder; the loop is the same for all of them.
@@ -54,6 +73,13 @@ class SelfSupervised(Algorithm):
             Use[Augmentation] | list[Use[Augmentation]] | None,
             Field(description="makes the views: one for all, or one per view; the encoder's own if left out"),
         ] = None,
+        portrait: Annotated[
+            int,
+            Incidental,
+            Field(
+                ge=0, le=2000, description="images in the final t-SNE picture and TensorBoard's projector; 0 draws none"
+            ),
+        ] = 1000,
     ) -> None:
         super().__init__(data)
         self.encoder = encoder(backbone(data.shape), data)
@@ -69,6 +95,7 @@ class SelfSupervised(Algorithm):
                 f"give {views}, or one for all"
             )
         self.augmentations = nn.ModuleList(make() for make in chosen)
+        self.points = portrait
 
     @classmethod
     def defaults(cls, chosen: Mapping[str, type]) -> Mapping[str, Any]:
@@ -118,6 +145,19 @@ class SelfSupervised(Algorithm):
         images = batch["images"][:8]
         views = self.views(images, rng)[:2]
         return {"views": Preview(torch.cat(views), columns=len(images))} if views else {}
+
+    def portrait(self, stage: Stage) -> dict[str, Preview]:
+        """The features of images spread evenly over the data, by t-SNE; coloured by class where there are classes."""
+        if self.points == 0 or len(stage.data) < 4:  # fewer have no neighbourhoods
+            return {}
+        encoded = stage.encoded(self.points)
+        names = list(stage.data.classes)
+        labels = encoded.labels.cpu().numpy() if encoded.labels is not None and names else None
+        points = embedding.tsne(encoded.features.cpu().numpy(), stage.seed)
+        picture = torch.from_numpy(embedding.scatter(points, labels, names)).permute(2, 0, 1) / 127.5 - 1
+        images = torch.cat([batch["images"].cpu() for batch in stage.data.batches(indices=encoded.index)])
+        told = None if labels is None else [names[label] for label in labels]
+        return {"embedding": Preview(picture[None], 1, Embedding(encoded.features, images, told))}
 
 
 def effective_rank(matrix: Tensor) -> Tensor:

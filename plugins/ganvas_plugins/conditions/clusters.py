@@ -52,17 +52,12 @@ class Clusters(EncodedCondition):
 
     def prepare(self, data: Data, rng: torch.Generator) -> None:
         """Fits the centroids."""
-        from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
-
         clusters = self.shape[0]
         seed = int(torch.randint(2**31 - 1, (), generator=rng, device=rng.device))
         features = self.drawn(data, rng, self.samples).numpy()
         if len(features) < clusters:
             raise ValueError(f"{len(features)} samples cannot make {clusters} clusters; take fewer clusters")
-        # Threads would add up their shares in any order, and the centroids differ in the last bits from run to run.
-        with threadpool_limits(limits=1):
-            fit = KMeans(clusters, n_init=self.restarts, random_state=seed).fit(features)
+        fit = kmeans(features, clusters, restarts=self.restarts, seed=seed)
         counts = np.bincount(fit.labels_, minlength=clusters)
         order = np.argsort(-counts, kind="stable")
         self.centroids.copy_(torch.from_numpy(fit.cluster_centers_[order]))
@@ -95,3 +90,13 @@ class Clusters(EncodedCondition):
     def parse(self, value: Any) -> Tensor:
         """A cluster's number, or its name ("cluster 3")."""
         return one_hot(torch.tensor([named_index(value, self.names, "cluster")]), self.shape[0])[0]
+
+
+def kmeans(features: np.ndarray, clusters: int, *, restarts: int, seed: int) -> Any:
+    """scikit-learn's k-means, fitted to (N, F): ``labels_`` (N,) and ``cluster_centers_`` (K, F)."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    # Threads would add up their shares in any order, and the centroids differ in the last bits from run to run.
+    with threadpool_limits(limits=1):
+        return KMeans(clusters, n_init=restarts, random_state=seed).fit(features)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from ganvas import Condition, Data, Encoder, Trained
-from ganvas.kinds.data import to_float
 
 __all__ = ["EncodedCondition"]
 
@@ -56,21 +55,7 @@ class EncodedCondition(Condition):
         To be called by ``prepare``: what was known of each sample is forgotten.
         """
         self._known = None
-        if samples is None or samples >= len(data):
-            batches: Iterable[Tensor] = (batch["images"] for batch in data.batches())
-        else:
-            chosen = torch.randperm(len(data), generator=rng, device=rng.device)[:samples]
-            batches = _images(data, chosen.sort().values.cpu())
-        return torch.cat([self.features(images).cpu() for images in batches])
-
-
-def _images(data: Data, indices: Tensor, size: int = 256) -> Iterable[Tensor]:
-    """Float images of chosen samples, without reading the others."""
-    dataset = next(iter(data.sources.values()))
-    whole = dataset.tensors()
-    for part in indices.split(size):
-        if whole is not None:
-            images = whole["images"][part.to(whole["images"].device)]
-        else:
-            images = torch.stack([dataset[index]["images"] for index in part.tolist()])
-        yield to_float(images.to(data.device), dataset.fields["images"])
+        chosen = None
+        if samples is not None and samples < len(data):
+            chosen = torch.randperm(len(data), generator=rng, device=rng.device)[:samples].sort().values
+        return torch.cat([self.features(part["images"]).cpu() for part in data.batches(indices=chosen)])

@@ -59,7 +59,7 @@ class Unpaired(Dataset):
 
     def held_out(self) -> Dataset | None:
         """The held-out parts of both domains; None where one of them has none."""
-        parts = [getattr(domain, "held_out", lambda: None)() for domain in (self.a, self.b)]
+        parts = [domain.held_out() for domain in (self.a, self.b)]
         if None in parts:
             return None
         other = copy.copy(self)

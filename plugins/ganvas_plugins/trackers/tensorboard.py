@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import torch.nn.functional as F
 from pydantic import Field
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard import summary as summaries
 from torchvision.utils import make_grid
@@ -20,6 +22,7 @@ class TensorBoard(Tracker):
     """Scalars, sample grids and the spec for TensorBoard; the x axis is images seen.
 
     Tags are grouped ``loss/ penalty/ scores/ grad/ metric/ time/``; one layout puts what belongs together in one chart.
+    A preview with an embedding is shown by the projector too, with thumbnails.
     A resumed run reopens its log with ``purge_step``, so what came after the checkpoint is not shown twice.
     Source: tensorboard.dev's event format, through ``torch.utils.tensorboard``.
     """
@@ -77,6 +80,10 @@ class TensorBoard(Tracker):
                 shown = preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
                 grid = make_grid(shown, nrow=preview.columns, padding=1)
                 self.writer.add_image(name, grid, images)
+                if (points := preview.embedding) is not None:
+                    self.writer.add_embedding(
+                        points.features.float().cpu(), points.labels, thumbnails(points.images), images, name
+                    )
 
     @hookimpl
     def ganvas_stage_finished(self, stage: StageRecord, metrics: Mapping[str, Any]) -> None:
@@ -92,3 +99,15 @@ class TensorBoard(Tracker):
             self.writer._get_file_writer().add_summary(part)
         self.writer.close()
         self.writer = None
+
+
+def thumbnails(images: Tensor, side: int = 32) -> Tensor:
+    """(N, C, H, W) in [-1, 1] -> squares of at most ``side`` pixels in [0, 1], with black borders if need be."""
+    images = images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
+    height, width = images.shape[-2:]
+    if (longer := max(height, width)) > side:
+        size = max(1, round(height * side / longer)), max(1, round(width * side / longer))
+        images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        (height, width), longer = size, side
+    left, top = (longer - width) // 2, (longer - height) // 2
+    return F.pad(images, (left, longer - width - left, top, longer - height - top))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganvas import Data, DataField, Dataset, MissingData
-from ganvas.kinds.data import Sources, to_float
+from ganvas.kinds.data import Sources, evenly, to_float
 
 IMAGES = DataField((1, 1, 3))
 
@@ -129,6 +129,35 @@ def test_batches_come_in_the_samples_own_order(resident: bool) -> None:
     assert torch.cat([batch["labels"] for batch in found]).tolist() == [0, 1, 0, 1, 0, 1, 0]
     limited = list(Data(Small(resident=resident)).batches(3, limit=4))
     assert [batch["index"].tolist() for batch in limited] == [[0, 1, 2], [3]]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_only_chosen_samples_are_read_in_the_order_asked_for(resident: bool) -> None:
+    data = Data(Small(resident=resident))
+    everything = torch.cat([batch["images"] for batch in data.batches()])
+    chosen = torch.tensor([5, 0, 2, 6])
+    found = list(data.batches(3, indices=chosen))
+    assert [batch["index"].tolist() for batch in found] == [[5, 0, 2], [6]]
+    assert torch.equal(torch.cat([batch["images"] for batch in found]), everything[chosen])
+    assert torch.cat([batch["labels"] for batch in found]).tolist() == [1, 0, 0, 0]
+    assert [batch["index"].tolist() for batch in data.batches(indices=chosen, limit=2)] == [[5, 0]]
+
+
+def test_samples_are_spread_evenly() -> None:
+    assert evenly(10, 3).tolist() == [0, 3, 6]
+    assert evenly(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly(4, 9).tolist() == [0, 1, 2, 3]
+
+
+def test_what_is_held_out() -> None:
+    class Halves(Small):
+        def held_out(self) -> Small:
+            return Small()
+
+    assert Data(Small()).held_out() is None
+    held = Data(Halves()).held_out()
+    assert held is not None
+    assert len(held) == 7
 
 
 def test_what_is_missing_is_asked_without_reading() -> None:

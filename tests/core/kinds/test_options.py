@@ -54,6 +54,11 @@ def bits(module: nn.Module) -> str:
     return repr({name: value.tolist() for name, value in module.state_dict().items()})
 
 
+def test_it_knows_what_the_spec_calls_it() -> None:
+    assert Trained(Encoder(), "features").origin == "features"
+    assert Trained(Encoder()).origin == ""
+
+
 def test_it_is_frozen_to_the_bit_and_lets_gradients_through() -> None:
     module = Encoder()
     trained = Trained(module)

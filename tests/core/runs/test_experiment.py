@@ -352,6 +352,25 @@ def test_non_finite_names_term_iteration_and_last_state(gan: Path, tmp_path: Pat
     assert state["index"] == 1
 
 
+def test_a_portrait_is_drawn_once_when_the_stage_has_finished(tmp_path: Path) -> None:
+    spec = tmp_path / "alone.yaml"
+    spec.write_text(SPEC.partition("  attributes:")[0])
+    first, _ = train(spec, tmp_path / "runs")
+    folder = first["features"].folder
+    drawn = [*folder.glob("samples/embedding*"), *folder.glob("projector_config.pbtxt"), *folder.glob("00032/*/*")]
+    assert sorted(str(path.relative_to(folder)) for path in drawn) == [
+        "00032/embedding/metadata.tsv",
+        "00032/embedding/sprite.png",
+        "00032/embedding/tensors.tsv",
+        "projector_config.pbtxt",
+        "samples/embedding-000000002.png",
+    ]
+    stamps = [path.stat().st_mtime_ns for path in drawn]
+    assert train(spec, tmp_path / "runs", "stages.features.portrait=0")[0]["features"].folder == folder
+    assert trained(train(spec, tmp_path / "runs")[0]) == []
+    assert [path.stat().st_mtime_ns for path in drawn] == stamps
+
+
 def test_missing_data_stop_training_before_it_starts(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(GAN.replace("{use: digits}", "{use: cifar10, root: ./nowhere}"))

@@ -35,6 +35,7 @@ BEYOND = {
         "sizes: ",
         "algorithm: ",
         "metric: samples of an encoder",
+        "metric: of an encoder",
         "several: of two stages that cannot be built",
         "frozen: ",
     ),

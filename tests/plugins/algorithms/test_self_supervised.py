@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ganvas import Augmentation, Backbone, Data, DataField, Dataset, Encoder, Scheduled, Step
+from ganvas.engine.evaluation import TrainedStage
 from ganvas_plugins.algorithms.self_supervised import SelfSupervised, effective_rank
 from ganvas_plugins.encoders.simclr import Simclr
 from ganvas_plugins.encoders.untrained import Untrained
@@ -80,11 +81,12 @@ class Told(Moving):
         return {"square": (self.backbone(view).mean(1) - fields["labels"]).square().mean()}
 
 
-def make(encoder=Simclr, augmentation=Shift, **options):
+def make(encoder=Simclr, augmentation=Shift, dataset=None, portrait=0, **options):
     def build(backbone, data):
         return encoder(backbone, **options)
 
-    return SelfSupervised(Data(Noise()), encoder=build, backbone=Flat, augmentation=augmentation)
+    data = Data(dataset or Noise())
+    return SelfSupervised(data, encoder=build, backbone=Flat, augmentation=augmentation, portrait=portrait)
 
 
 def step_of(algorithm, steps=10, index=3, logging=False):
@@ -216,6 +218,39 @@ def test_training_brings_the_views_of_an_image_together():
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.3
     assert losses[0] <= math.log(63) + 0.5
+
+
+class Labelled(Noise):
+    fields = {**Noise.fields, "labels": DataField((), "int64", (0, 2))}
+    classes = ("round", "square", "long")
+
+    def tensors(self):
+        return super().tensors() | {"labels": torch.arange(32) % 3}
+
+    def __getitem__(self, index):
+        return {name: values[index] for name, values in self.tensors().items()}
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_its_portrait_is_of_some_images_and_their_classes(labelled):
+    data = Data(Labelled() if labelled else Noise())
+    algorithm = make(dataset=data.dataset, portrait=8)
+    stage = TrainedStage("features", algorithm, data, torch.device("cpu"), seed=0)
+    preview = algorithm.portrait(stage)["embedding"]
+    assert preview.images.shape == (1, 3, 640, 640)
+    assert preview.images.min() >= -1
+    assert preview.images.max() == 1
+    images = torch.cat([batch["images"] for batch in data.batches()])[::4]
+    assert torch.equal(preview.embedding.images, images)
+    with torch.no_grad():
+        torch.testing.assert_close(preview.embedding.features, algorithm.encode(images))
+    names = [Labelled.classes[index % 3] for index in range(0, 32, 4)]
+    assert preview.embedding.labels == (names if labelled else None)
+
+
+def test_no_portrait_where_none_is_asked_for():
+    algorithm = make()
+    assert algorithm.portrait(TrainedStage("f", algorithm, algorithm.data, torch.device("cpu"), seed=0)) == {}
 
 
 def test_products_and_previews():

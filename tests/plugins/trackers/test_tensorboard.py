@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import torch
+from google.protobuf import text_format
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import ganvas
+from ganvas import Embedding, Preview
+from ganvas.registry.hooks import StageRecord
+from ganvas_plugins.trackers.tensorboard import TensorBoard, thumbnails
 
 SPEC = """
 name: shown
@@ -71,6 +80,35 @@ def test_pictures(shown: EventAccumulator) -> None:
     # Ten classes across, eight rows of fixed latents, one pixel between; one row per axis.
     assert (sample.width, sample.height) == (10 * 9 + 1, 8 * 9 + 1)
     assert traversal.height == 2 * 9 + 1
+
+
+def test_an_embedding_is_for_the_projector_once(tmp_path: Path) -> None:
+    tracker = TensorBoard()
+    stage = StageRecord("experiment", "features", tmp_path, "name: x\n", {})
+    images = torch.linspace(-1, 1, 3 * 2 * 4).view(3, 1, 2, 4)
+    features = torch.tensor([[1.0, 2.0], [3.0, 4.0], [0.5, -1.0]])
+    picture = Preview(torch.zeros(1, 3, 10, 10), 1, Embedding(features, images, ["one", "two", "one"]))
+    tracker.ganvas_stage_started(stage)
+    tracker.ganvas_images(stage, 6, 48, {"embedding": picture})
+    tracker.ganvas_stage_finished(stage, {})
+    config = ProjectorConfig()
+    text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), config)
+    (shown,) = config.embeddings
+    table = [line.split("\t") for line in (tmp_path / shown.tensor_path).read_text().splitlines()]
+    assert [[float(value) for value in row] for row in table] == features.tolist()
+    assert (tmp_path / shown.metadata_path).read_text().splitlines() == ["one", "two", "one"]
+    assert list(shown.sprite.single_image_dim) == [4, 4]  # squares, the long side as it was
+    with Image.open(tmp_path / shown.sprite.image_path) as sprite:
+        assert sprite.size == (8, 8)  # two by two, the last one empty
+
+
+def test_thumbnails_are_small_squares() -> None:
+    wide = thumbnails(torch.ones(2, 3, 50, 100))
+    assert wide.shape == (2, 3, 32, 32)
+    assert wide[:, :, :8].abs().max() == wide[:, :, 24:].abs().max() == 0  # black borders
+    assert torch.allclose(wide[:, :, 8:24], torch.ones(()))
+    small = torch.rand(2, 1, 8, 8) * 2 - 1
+    assert torch.allclose(thumbnails(small), small / 2 + 0.5)
 
 
 def test_layout_spec_and_hyperparameters(shown: EventAccumulator) -> None:
