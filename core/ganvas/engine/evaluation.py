@@ -175,7 +175,7 @@ def measure(
                 continue
             protocol = {
                 **metric.protocol,
-                "weights": "averaged" if averaged else "last",
+                "average": averaged,
                 "seed": stage.seed,
                 "ganvas": ganvas.__version__,
                 "torch": torch.__version__,

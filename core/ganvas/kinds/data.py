@@ -60,6 +60,11 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """A digest of the content, wherever it lies."""
 
+    @property
+    def view(self) -> str:
+        """What, besides the content, decides which samples there are and how they look: a part, a size."""
+        return ""
+
     @abstractmethod
     def __len__(self) -> int: ...
 
@@ -189,6 +194,11 @@ class Data:
         if self._fingerprint is None:
             self._fingerprint = self.dataset.fingerprint
         return self._fingerprint
+
+    @property
+    def identity(self) -> str:
+        """What tells these samples from all others: the key of what is computed from them once and kept."""
+        return "+".join(f"{name} {part.fingerprint} {part.view}".strip() for name, part in self.sources.items())
 
     @property
     def dataset(self) -> Dataset:

@@ -117,6 +117,12 @@ class ImageDataset(Dataset):
             fields["attributes"] = DataField((len(self.attributes),), "uint8", (0, 1))
         return fields
 
+    @property
+    def view(self) -> str:
+        size, fit = (self.size or self.stored_size), self.fit if self.size else "as it is"
+        part = f"{self.part} of {self.holdout}" if self.holdout else "all"
+        return f"{self.channels}x{size[0]}x{size[1]} {fit}, {part}"
+
     @cached_property
     def indices(self) -> Tensor:
         """(N,): which of the stored samples belong to this part, in order."""

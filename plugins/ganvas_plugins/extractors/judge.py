@@ -104,7 +104,7 @@ def fit_classifier(
         targets = torch.cat([targets_of(part).detach().float().cpu() for part in _every(data, limit)])
         protocol = {
             "judge": VERSION,
-            "data": data.fingerprint,
+            "data": data.identity,
             "shape": list(data.shape),
             "targets": hashlib.sha256(targets.numpy().tobytes()).hexdigest()[:20],
             "segments": [asdict(segment) for segment in segments],

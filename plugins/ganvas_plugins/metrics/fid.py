@@ -78,7 +78,7 @@ class Fid(Metric):
         return {f"fid@{self.extractor.name}": Measurement(value, better="lower")}
 
     def _real(self, data: Data, device: torch.device) -> Moments:
-        key = {"moments": 1, "data": data.fingerprint, "shape": list(data.shape), "real": self.real}
+        key = {"moments": 1, "data": data.identity, "shape": list(data.shape), "real": self.real}
 
         def make() -> dict[str, Tensor]:
             moments = Moments()

@@ -116,3 +116,18 @@ def test_what_cannot_be_is_refused(options, remedy):
 def test_a_part_without_samples_is_refused():
     with pytest.raises(ValueError, match="leaves none"):
         len(Ramp(holdout=0.001, part="holdout"))
+
+
+def test_the_identity_tells_parts_sizes_and_fits_apart():
+    """What is computed from the samples and kept (FID's real moments, a judge) must not be taken for another's."""
+    options = [
+        {},
+        {"holdout": 0.25},
+        {"holdout": 0.25, "part": "holdout"},
+        {"holdout": 0.5},
+        {"size": 6},
+        {"size": 6, "fit": "stretch"},
+    ]
+    identities = [Data(Ramp(**one)).identity for one in options]
+    assert len(set(identities)) == len(options)
+    assert Data(Ramp(flip=True)).identity == identities[0]  # what only the training sees
