@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganvas import DataField
+from ganvas import Data, DataField
 from ganvas_plugins.datasets.images import ArrayDataset, fitted
 
 
