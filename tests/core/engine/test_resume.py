@@ -57,6 +57,7 @@ dataset: {use: digits}
 stages:
   features:
     use: self-supervised
+    portrait: 0
     encoder: {use: simclr, projection: 8}
     backbone: {use: timm, model: test_resnet, stem: original}
     augmentation: {use: simclr-views, blur: 0}
@@ -155,6 +156,7 @@ dataset: {use: digits}
 stages:
   queue:
     use: self-supervised
+    portrait: 0
     encoder: {use: moco, projection: 8, queue: 40, momentum: 0.9}
     backbone: &backbone {use: timm, model: test_resnet, stem: original}
     optimizers: {use: lars, lr: {from: 0.2, to: 0, shape: cosine, warm_up: 0.25}}
@@ -164,6 +166,7 @@ stages:
     checkpoint: {every: 4}
   target:
     use: self-supervised
+    portrait: 0
     encoder: {use: byol, projection: 8, hidden: 8}
     backbone: *backbone
     steps: 6
@@ -228,7 +231,10 @@ def assert_same(one: object, other: object, path: str = "") -> None:
         assert one == other, f"{path}: {one} != {other}"
 
 
-@pytest.fixture(scope="module", params=["gan", "chain", "cyclegan"])
+@pytest.fixture(
+    scope="module",
+    params=["gan", pytest.param("chain", marks=pytest.mark.slow), pytest.param("cyclegan", marks=pytest.mark.slow)],
+)
 def reference(request, tmp_path_factory):
     """A spec and what its uninterrupted run left."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -292,6 +298,7 @@ def test_goes_on_and_not_from_the_start(reference, tmp_path: Path) -> None:
     assert_same(ended(tmp_path), whole)
 
 
+@pytest.mark.slow
 def test_targets_and_queues_go_on(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(ENCODERS)
