@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def write_own_part(folder: Path) -> None:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the clone, with the quickstart shortened."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "experiments").mkdir()
+    shutil.copytree(ROOT / "experiments" / "encoders", tmp_path / "experiments" / "encoders")
     short = f"extends: {ROOT / 'experiments' / 'quickstart.yaml'}\nstages:\n"
     short += "  features: {steps: 2, batch_size: 16}\n  attributes: {steps: 2}\n"
     short += "  gan: {steps: 2, evaluate: {metrics: []}}\n"
@@ -53,7 +54,7 @@ def test_every_command(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
     first, second = "pip install -e . && ganvas train experiments/quickstart.yaml", "pip install -e '.[test]' && pytest"
     assert lines[:2] == [first, second]
     commands = [line.partition("&& ")[2] or line for line in lines if "pytest" not in line]
-    assert len(commands) == 15
+    assert len(commands) == 18
     write_own_part(checkout)
     settings = [word for path, value in SHORT.items() for word in ("--set", f"{path}={json.dumps(value)}")]
     for command in commands:

@@ -26,6 +26,7 @@ ROOTS = {
     "cyclegan/horse_style.yaml": {"dataset.a.root": "flat", "dataset.b.root": "flat"},
     "cyclegan/mnist_to_fashion.yaml": {"dataset.b.root": "idx"},
     "dcgan/celeba.yaml": {"dataset.root": "celeba"},
+    "encoders/fashion_mnist.yaml": {"dataset.root": "idx"},
     "dcgan/cifar10.yaml": {"dataset.root": "cifar10"},
     "infoscc_gan/afhq.yaml": {"dataset.root": "afhq"},
     "infoscc_gan/afhq_clusters.yaml": {"dataset.root": "afhq"},
@@ -72,6 +73,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcgan/celeba.yaml": GAN | DCGAN | {MEASURED: [DIVERSITY]},
     "dcgan/cifar10.yaml": GAN | DCGAN | {MEASURED: [IMAGENET_FID, DIVERSITY]},
     "dcgan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
+    "encoders/fashion_mnist.yaml": ENCODER | EIGENGAN | GAN | {MEASURED: [CLASSIFIER_FID, ACCURACY]},
+    "encoders/mnist.yaml": ENCODER | EIGENGAN | GAN | {MEASURED: [CLASSIFIER_FID, ACCURACY]},
     "infoscc_gan/afhq.yaml": ENCODER
     | EIGENGAN
     | GAN

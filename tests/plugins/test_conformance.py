@@ -59,7 +59,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "metric/neighbours": {"samples": 20},
     "metric/clusters": {"restarts": 1},
 }
-SLOW = {"extractor/efficientnet-lite0"}
+SLOW = {"extractor/efficientnet-lite0", "backbone/efficientnet-lite0"}
 
 
 def checks() -> list[Any]:

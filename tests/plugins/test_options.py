@@ -603,7 +603,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "resample": {"use": "truncation", "method": "resample"},
 }
 
-SLOW = ("fid over Inception's features", "fid over ImageNet's features")
+SLOW = ("fid over Inception's features", "fid over ImageNet's features", "alexnet")
 
 # Their features are flat, and of the bundled heads only linear, in its default form, takes flat features.
 ONE_HEAD = {("discriminator", "dcgan", "head"), ("discriminator", "global", "head")}
