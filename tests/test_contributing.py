@@ -9,7 +9,7 @@ from pre_commit.clientlib import load_config
 from pre_commit.commands.validate_config import validate_config
 
 from ganvas.kinds import KINDS
-from ganvas.registry.plugins import contract_of
+from ganvas.registry.bases import contract_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -329,8 +329,8 @@ def main() -> None:
 
 
 def _guarded() -> int:
+    from ganvas.registry.bases import BrokenComponent
     from ganvas.registry.documents import Mistakes
-    from ganvas.registry.plugins import BrokenComponent
 
     try:
         status = app(standalone_mode=False)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.kinds import KINDS, Kind, placed
+from ganvas.registry.bases import BrokenComponent, contract_of, kind_of
 from ganvas.registry.documents import did_you_mean, parse
-from ganvas.registry.plugins import BrokenComponent, Entry, Host, contract_of, kind_of
+from ganvas.registry.plugins import Entry, Host
 from ganvas.registry.schema import spec_name
 from ganvas.registry.signature import (
     Form,

@@ -7,9 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ganvas.registry.bases import BrokenComponent, contract_of, kind_of
 from ganvas.registry.documents import with_article
 from ganvas.registry.hooks import implementations, where
-from ganvas.registry.plugins import BrokenComponent, contract_of, kind_of
 from ganvas.registry.signature import alternatives, given_to, options_of
 
 __all__ = ["check_component"]

@@ -25,25 +25,15 @@ import pluggy
 
 from ganvas.kinds import KINDS
 from ganvas.registry import hooks
+from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.catalogue import find_catalogue, read_catalogue
 from ganvas.registry.documents import did_you_mean, with_article
 from ganvas.registry.failures import last_failure
 from ganvas.registry.hooks import implementations, where
 
-__all__ = ["BUNDLED", "BrokenComponent", "Entry", "Host", "PluginRecord", "register", "unregister"]
+__all__ = ["BUNDLED", "Entry", "Host", "PluginRecord", "register", "unregister"]
 
 log = logging.getLogger("ganvas")
-
-
-class BrokenComponent(Exception):
-    """A component that cannot be used: not found, not importable, or against its kind's contract.
-
-    ``str()`` is one line per mistake; ``mistakes`` has them singly.
-    """
-
-    def __init__(self, *mistakes: str) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True)
@@ -470,21 +460,6 @@ def _told(error: BaseException, home: str) -> tuple[str, str]:
         else:
             said = f"it needs the package {package!r}: pip install {package}"
     return place + said, trace
-
-
-def contract_of(kind: str) -> type:
-    """The base class of a kind."""
-    module, _, attribute = KINDS[kind].contract.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def kind_of(contract: type) -> str | None:
-    """The kind that a class is a contract of, or derives from."""
-    declared = {kind.contract: kind.name for kind in KINDS.values()}
-    for base in getattr(contract, "__mro__", ()):
-        if (name := declared.get(f"{base.__module__}:{base.__qualname__}")) is not None:
-            return name
-    return None
 
 
 def source_file(module: str) -> Path | None:

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from ganvas.kinds import KINDS
-from ganvas.registry.plugins import BrokenComponent, Entry, Host
+from ganvas.registry.bases import BrokenComponent
+from ganvas.registry.plugins import Entry, Host
 from ganvas.registry.signature import (
     Form,
     GroupForm,

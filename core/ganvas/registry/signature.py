@@ -20,9 +20,9 @@ from pydantic.fields import FieldInfo
 
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Incidental, Scheduled, Trained, Use
+from ganvas.registry.bases import BrokenComponent, kind_of
 from ganvas.registry.documents import with_article
 from ganvas.registry.hooks import where
-from ganvas.registry.plugins import BrokenComponent, kind_of
 
 __all__ = [
     "REQUIRED",

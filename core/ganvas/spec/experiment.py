@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganvas.registry.bases import kind_of
 from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_mean, with_article
-from ganvas.registry.plugins import Host, kind_of
+from ganvas.registry.plugins import Host
 from ganvas.registry.signature import alternatives, options_of
 from ganvas.spec.source import expand_path, load_source
 from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings

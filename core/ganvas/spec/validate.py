@@ -16,8 +16,9 @@ from pydantic_core import PydanticUndefined
 
 from ganvas.kinds import KINDS
 from ganvas.kinds.options import Group, Scheduled
+from ganvas.registry.bases import BrokenComponent, contract_of
 from ganvas.registry.documents import Node, Place, Problem, did_you_mean, with_article
-from ganvas.registry.plugins import BUNDLED, BrokenComponent, Entry, Host, contract_of
+from ganvas.registry.plugins import BUNDLED, Entry, Host
 from ganvas.registry.signature import (
     Form,
     GroupForm,

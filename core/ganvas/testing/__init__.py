@@ -33,7 +33,7 @@ def conformance(component: str | type, /, **options: Any) -> list[Check]:
             an earlier stage, need not be given: a small double plays it.
 
     Raises:
-        ganvas.registry.plugins.BrokenComponent: it cannot be found, or breaks the rules of registration.
+        ganvas.registry.bases.BrokenComponent: it cannot be found, or breaks the rules of registration.
         ganvas.registry.documents.Mistakes: an option it does not have, or a value out of its bounds.
     """
     subject = Subject(component, options)

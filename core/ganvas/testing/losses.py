@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganvas.kinds.records import Critique
-from ganvas.registry.plugins import BrokenComponent
+from ganvas.registry.bases import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
 from ganvas.testing.doubles import FEATURES

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ganvas.kinds.algorithm import Step
 from ganvas.kinds.duel import Match
 from ganvas.kinds.objectives import Augmentation, Regularizer
+from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.documents import Mistakes
-from ganvas.registry.plugins import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
 from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states

@@ -16,8 +16,9 @@ import torch
 from ganvas.kinds import KINDS
 from ganvas.kinds.data import Data, MissingData, Sources
 from ganvas.kinds.networks import place
+from ganvas.registry.bases import BrokenComponent, kind_of
 from ganvas.registry.documents import Mistakes, Node, Place
-from ganvas.registry.plugins import BrokenComponent, Host, kind_of, register, unregister
+from ganvas.registry.plugins import Host, register, unregister
 from ganvas.registry.signature import OneOf, TrainedForm, UseForm, options_of, where
 from ganvas.spec.build import Builder, fork_random
 from ganvas.spec.validate import Component, Validator

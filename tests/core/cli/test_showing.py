@@ -9,7 +9,8 @@ import pytest
 import ganvas
 from ganvas.cli.showing import fragment, in_block, page, wrapped
 from ganvas.kinds import KINDS
-from ganvas.registry.plugins import BrokenComponent, Host
+from ganvas.registry.bases import BrokenComponent
+from ganvas.registry.plugins import Host
 from ganvas.registry.signature import where
 
 HOST = Host()

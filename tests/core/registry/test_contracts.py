@@ -176,7 +176,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
 
 
 def test_a_group_is_held_to_the_same(tmp_path: Path) -> None:
-    from ganvas.registry.plugins import BrokenComponent
+    from ganvas.registry.bases import BrokenComponent
     from ganvas.registry.signature import options_of
 
     path = tmp_path / "mine.py"

@@ -13,9 +13,10 @@ import pytest
 import ganvas
 from ganvas.kinds.objectives import Loss
 from ganvas.registry import plugins
+from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.documents import Mistakes
 from ganvas.registry.hooks import hookimpl
-from ganvas.registry.plugins import BrokenComponent, Host
+from ganvas.registry.plugins import Host
 from ganvas.registry.table import components
 from ganvas.runs.checking import check_experiment
 from ganvas.spec.experiment import load_experiment, parse_experiment

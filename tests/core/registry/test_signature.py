@@ -10,7 +10,7 @@ import pytest
 
 from ganvas.kinds.networks import Generator
 from ganvas.kinds.objectives import Loss, Regularizer
-from ganvas.registry.plugins import BrokenComponent
+from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.signature import (
     REQUIRED,
     GroupForm,

@@ -10,8 +10,9 @@ import torch
 
 import ganvas
 from ganvas import Critique, Loss, MissingData
+from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.documents import Mistakes
-from ganvas.registry.plugins import BrokenComponent, Host
+from ganvas.registry.plugins import Host
 from ganvas.testing import Check, ContractBroken, conformance
 from ganvas.testing.suite import Broken, Case, Subject, Suite
 
