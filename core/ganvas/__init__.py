@@ -30,7 +30,7 @@ _HOMES = {
     "ganvas.kinds.optimizer": ("Optimizer",),
     "ganvas.kinds.options": ("Incidental", "Position", "Progress", "Scheduled", "Trained", "Use"),
     "ganvas.kinds.records": ("Critique", "Generated", "Latents", "Terms"),
-    "ganvas.registry.cache": ("cache_folder", "write_atomically"),
+    "ganvas.registry.cache": ("cache_folder", "write_cached"),
     "ganvas.registry.hooks": ("hookimpl",),
     "ganvas.runs.api": ("build", "check", "components", "load", "train"),
 }
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from ganvas.kinds.optimizer import Optimizer
     from ganvas.kinds.options import Incidental, Position, Progress, Scheduled, Trained, Use
     from ganvas.kinds.records import Critique, Generated, Latents, Terms
-    from ganvas.registry.cache import cache_folder, write_atomically
+    from ganvas.registry.cache import cache_folder, write_cached
     from ganvas.registry.hooks import hookimpl
     from ganvas.runs.api import build, check, components, load, train
 

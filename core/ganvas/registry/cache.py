@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["cache_folder", "write_atomically"]
+__all__ = ["cache_folder", "write_cached"]
 
 
 def cache_folder() -> Path:
@@ -17,7 +17,7 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "ganvas"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_cached(path: Path, content: bytes) -> None:
     """Writes a cached file aside and renames it, so that no reader ever meets half of one.
 
     A cache that cannot be written is no error: what it would have held is computed again.

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from urllib.parse import quote
 
-from ganvas.registry.cache import cache_folder, write_atomically
+from ganvas.registry.cache import cache_folder, write_cached
 
 __all__ = ["forget_failure", "keep_failure", "last_failure"]
 
@@ -19,7 +19,7 @@ def keep_failure(plugin: str, origin: str, what: str, error: BaseException) -> N
     """Keeps the last failure of a plugin, known by its name and origin: what failed, when, with the traceback."""
     trace = "".join(traceback.format_exception(error))
     found = {"plugin": plugin, "what": what, "when": time.strftime("%Y-%m-%d %H:%M:%S"), "traceback": trace}
-    write_atomically(_file(plugin, origin), json.dumps(found, indent=1).encode())
+    write_cached(_file(plugin, origin), json.dumps(found, indent=1).encode())
 
 
 def forget_failure(plugin: str, origin: str) -> None:

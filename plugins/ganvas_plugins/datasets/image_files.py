@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Incidental, MissingData, cache_folder, write_atomically
+from ganvas import Incidental, MissingData, cache_folder, write_cached
 from ganvas_plugins.datasets.images import ImageDataset
 
 __all__ = ["EXTENSIONS", "ImageFiles", "image_names"]
@@ -191,5 +191,5 @@ class ImageFiles(ImageDataset):
             return json.loads(path.read_bytes())[what]
         except (OSError, ValueError, KeyError, TypeError):  # absent or damaged
             value = compute()
-            write_atomically(path, json.dumps({what: value}).encode())
+            write_cached(path, json.dumps({what: value}).encode())
             return value

@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from ganvas import cache_folder, write_atomically
+from ganvas import cache_folder, write_cached
 from ganvas_plugins.datasets.images import ArrayDataset
 
 
@@ -31,7 +31,7 @@ class Mnist5k(ArrayDataset):
             table = np.concatenate([pixels, labels[:, None]], axis=1).astype(np.uint8)
             content = io.BytesIO()
             np.save(content, table, allow_pickle=False)
-            write_atomically(cache_folder() / f"mnist-5k-{_digest(table)}.npy", content.getvalue())
+            write_cached(cache_folder() / f"mnist-5k-{_digest(table)}.npy", content.getvalue())
         return table[:, :-1].reshape(-1, *self.shape), table[:, -1]
 
 

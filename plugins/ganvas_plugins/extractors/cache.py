@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ganvas import cache_folder, write_atomically
+from ganvas import cache_folder, write_cached
 
 
 def cached(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -32,7 +32,7 @@ def cached(name: str, key: Mapping[str, Any], make: Callable[[], dict[str, Tenso
         except (OSError, safetensors.SafetensorError) as error:
             logging.getLogger("ganvas").warning("%s is damaged (%s) and is made anew", path, error)
     tensors = _laid_out(make())
-    write_atomically(path, safetensors.torch.save(tensors, {"key": text}))
+    write_cached(path, safetensors.torch.save(tensors, {"key": text}))
     return tensors
 
 
