@@ -4,8 +4,10 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["beside", "halvings", "initialise", "normalisation"]
+__all__ = ["beside", "halvings", "initialise", "normalisation", "normalise_spectrally"]
 
 
 def halvings(shape: tuple[int, ...]) -> int:
@@ -61,6 +63,20 @@ def initialise(network: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def normalise_spectrally(network: nn.Module, iterations: int = 1) -> None:
+    """Divides the weight of every convolution, dense layer and embedding by an estimate of its largest singular value.
+
+    The estimate takes ``iterations`` steps of the power method in every forward pass while training, none in eval mode;
+    its vectors are buffers. What is normalised already stays as it is.
+
+    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018, Algorithm 1.
+    """
+    for layer in list(network.modules()):
+        wanted = isinstance(layer, nn.modules.conv._ConvNd | nn.Linear | nn.Embedding)
+        if wanted and not is_parametrized(layer, "weight"):
+            spectral_norm(layer, n_power_iterations=iterations, eps=1e-12)
 
 
 def beside(images: Tensor, condition: Tensor) -> Tensor:

@@ -89,6 +89,8 @@ CASES: dict[str, dict[str, Any]] = {
                 "loss": {"use": "minimax", "smoothing": 0.1},
                 "condition": {"use": "labels", "field": "labels"},
                 "fakes": "balanced",
+                "generator_fakes": 2,
+                "batches": "separate",
                 **COMMON,
             }
         },

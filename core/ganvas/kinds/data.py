@@ -283,9 +283,12 @@ class Condition(nn.Module):
         needs: fields that the dataset must have.
         names: of the classes or attributes, in order.
         segments: what the numbers mean, in order; their sizes sum to K.
+        observed: whether the condition of a real sample is known. Where it is not (InfoGAN's codes), ``of`` gives None
+            and the discriminator is not conditioned.
     """
 
     shape: tuple[int, ...] | None = None
+    observed: bool = True
     needs: frozenset[str] = frozenset()
     names: Sequence[str] = ()
     segments: Sequence[Segment] = ()

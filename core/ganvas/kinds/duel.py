@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.algorithm import Step, Update
+from ganvas.kinds.networks import Discriminator, Generator, Translator
 from ganvas.kinds.objectives import Augmentation, DuelPart, Loss, Regularizer, Side
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Critique, Generated, Terms
@@ -97,8 +98,18 @@ class Match:
         critique = self.duel.discriminator(samples, condition)
         critique.samples = samples if critique.samples is None else critique.samples
         critique.condition = condition if critique.condition is None else critique.condition
+        critique.step = self.step
         critique.scores = critique.scores.float() if critique.scores.dtype in _HALF else critique.scores
         return critique
+
+    def generate(self, latents: Tensor) -> Tensor:
+        """Samples (N, C, H, W) from other latents (N, D), under the fakes' conditions.
+
+        On the discriminator's side without the generator's graph, like ``fake``.
+        """
+        with torch.set_grad_enabled(self.side == "generator"):
+            made = self.duel.generator(latents, self.condition_fake)
+        return made.samples if isinstance(made, Generated) else made
 
     def gradients(self, which: str) -> Tensor:
         """Gradient of the scores' sum (mean over patches, sum over the batch) with respect to the samples.
@@ -152,11 +163,11 @@ class Duel(nn.Module):
 
     def __init__(
         self,
-        discriminator: nn.Module,
+        discriminator: Discriminator,
         loss: Loss,
         augmentation: Augmentation | None,
         regularizers: Sequence[Callable[[Duel], Regularizer]],
-        generator: nn.Module,
+        generator: Generator | Translator,
         names: Mapping[Side, str] | None = None,
         *,
         paired: bool = False,
@@ -176,14 +187,17 @@ class Duel(nn.Module):
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
                 f"{', '.join(sorted(unused))}"
             )
-        self.generator = generator
-        self.discriminator = discriminator
+        self._check_layers(discriminator, loss)
+        self.generator: Generator | Translator = generator
+        self.discriminator: Discriminator = discriminator
         self.paired = paired
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
         self.regularizers = nn.ModuleList(build(self) for build in regularizers)
         self._in_order: tuple[Regularizer, ...] = tuple(self.regularizers)  # type: ignore[arg-type]
+        for regularizer in self._in_order:
+            self._check_layers(discriminator, regularizer)
         fixed = [*SIDES, "loss", "augmentation"]
         self._numbers = _numbered([*fixed, *map(_name, self._in_order)])[len(fixed) :]
         parts: dict[str, DuelPart | None] = {"loss": self.loss, "augmentation": self.augmentation}
@@ -197,6 +211,18 @@ class Duel(nn.Module):
                 self._learned[f"{player}.{name}" if names else name] = part
         for regularizer in self._in_order:
             regularizer.prepare({"generator": generator, "discriminator": discriminator})
+
+    @staticmethod
+    def _check_layers(discriminator: nn.Module, part: DuelPart) -> None:
+        """Raises ``ValueError`` if the part reads a layer that the discriminator does not have."""
+        offered = list(getattr(discriminator, "layers", ()))
+        for name in part.layers:
+            if name not in offered:
+                known = f"its layers are {', '.join(offered)}" if offered else "it names none"
+                raise ValueError(
+                    f"{type(part).__name__} reads the layer {name!r}, which {type(discriminator).__name__} does not "
+                    f"have; {known}"
+                )
 
     def networks(self) -> dict[str, nn.Module]:
         """Every network that this duel's updates train, by name: the players, and the parts that own parameters.
@@ -213,7 +239,7 @@ class Duel(nn.Module):
         return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
     def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
-        """The terms of one side's update: the adversarial loss and the regularizers that join and are due."""
+        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due."""
         due = [
             regularizer
             for regularizer in self._in_order
@@ -226,6 +252,8 @@ class Duel(nn.Module):
         terms: Terms = {}
         if adversarial:
             terms |= self._adversarial(match)
+            terms |= self.discriminator.terms(match)
+            terms |= self.generator.terms(match)
         for regularizer in due:
             terms |= self.penalty(regularizer, match)
         return terms

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.options import Progress
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
+
+if TYPE_CHECKING:
+    from ganvas.kinds.duel import Match
 
 __all__ = [
     "Backbone",
@@ -61,6 +64,13 @@ class Generator(Network):
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor | Generated:
         """(N, D) and (N, K) or None -> (N, C, H, W) in [-1, 1], or ``Generated`` with named extras."""
 
+    def terms(self, match: Match) -> Terms:
+        """Further terms, weighted, of the objective of ``match.side``.
+
+        None, unless the generator has some (a divergence of what it samples inside).
+        """
+        return {}
+
 
 def place(module: nn.Module, device: torch.device) -> None:
     """Moves a module to a device, its networks in the memory layout they ask for."""
@@ -85,23 +95,37 @@ class Translator(Network):
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), both in [-1, 1]."""
 
+    def terms(self, match: Match) -> Terms:
+        """Further terms, weighted, of the objective of ``match.side``.
+
+        None, unless the translator has some (a divergence of what it samples inside).
+        """
+        return {}
+
 
 class Head(nn.Module):
     """Trunk features -> scores. Built with ``(features, condition)``: F, and the condition's shape or None.
 
     Attributes:
         conditional: whether the scores depend on the condition.
-        gives: extra fields of its critiques.
+        gives: extra fields of its critiques. A head that wraps another gives and demands what that one does.
         demands: those that the loss must use, or the head is trained wrong.
     """
 
     conditional: bool = False
-    gives: ClassVar[frozenset[str]] = frozenset()
-    demands: ClassVar[frozenset[str]] = frozenset()
+    gives: frozenset[str] = frozenset()
+    demands: frozenset[str] = frozenset()
 
     @abstractmethod
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
         """(N, F, *S) -> a critique with scores (N, *S)."""
+
+    def terms(self, match: Match) -> Terms:
+        """Further terms, weighted, of the objective of ``match.side``.
+
+        None, unless the head has some (the classes' loss of AC-GAN).
+        """
+        return {}
 
 
 class Discriminator(Network):
@@ -109,14 +133,21 @@ class Discriminator(Network):
 
     Attributes:
         conditional: whether the scores depend on the condition.
-        head: the head, where there is one; ``gives`` and ``demands`` are read from it.
+        head: the head, where there is one; ``gives``, ``demands`` and ``terms`` are its own.
+        layers: names of the layers that its critiques carry, from the first to the last.
     """
 
     conditional: bool = False
+    layers: Sequence[str] = ()
 
     @abstractmethod
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
         """(N, C, H, W) -> a critique with scores (N, *S): one per sample (S empty) or one per patch."""
+
+    def terms(self, match: Match) -> Terms:
+        """Further terms, weighted, of the objective of ``match.side``: those of its head, unless it has others."""
+        head = getattr(self, "head", None)
+        return head.terms(match) if isinstance(head, Head) else {}
 
 
 class Backbone(Network):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -32,19 +32,25 @@ class DuelPart(nn.Module):
 
     Attributes:
         trained_in: the side in whose update the part's own parameters are trained.
+        layers: names of the discriminator's layers that it reads; one that lacks any of them is refused.
     """
 
     trained_in: Side = "discriminator"
+    layers: Sequence[str] = ()
 
 
 class Loss(DuelPart):
     """An adversarial loss: both players see both critiques (relativistic and feature-matching losses need it).
 
     Attributes:
-        needs: fields that the critiques must have (``{"direction"}`` for SAN).
+        needs: fields that the critiques must have (``{"direction"}`` for SAN). A loss that wraps another needs what
+            that one needs too.
+        monotone: whether the generator's side is the mean over the fakes of a function that never rises with a fake's
+            score, and depends on nothing else: what SAN's conversion of a loss rests on.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: frozenset[str] = frozenset()
+    monotone: bool = False
 
     @abstractmethod
     def discriminator(self, real: Critique, fake: Critique) -> Tensor | Terms:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ganvas.kinds.algorithm import Step
 
 __all__ = ["Critique", "Generated", "Latents", "Terms"]
 
@@ -25,6 +28,7 @@ class Critique:
         layers: named intermediate features, for losses and regularizers that match them.
         samples: (N, C, H, W), what was judged; filled in by the engine where the discriminator leaves it out.
         condition: what it was judged under, or None; filled in likewise.
+        step: the moment it was judged in, or None; filled in likewise. What is scheduled is read at it.
         fields: whatever else a head gives (SAN's ``direction``, class logits), also readable as attributes.
     """
 
@@ -35,6 +39,7 @@ class Critique:
         layers: Mapping[str, Tensor] | None = None,
         condition: Tensor | None = None,
         samples: Tensor | None = None,
+        step: Step | None = None,
         **fields: Any,
     ) -> None:
         self.scores = scores
@@ -42,6 +47,7 @@ class Critique:
         self.layers = dict(layers or {})
         self.condition = condition
         self.samples = samples
+        self.step = step
         self.fields = fields
 
     def __getattr__(self, name: str) -> Any:

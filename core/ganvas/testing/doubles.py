@@ -129,6 +129,8 @@ class Head(networks.Head):
 class Discriminator(networks.Discriminator):
     """Two strided convolutions and a head on their map: scores per patch."""
 
+    layers = ("first", "second")
+
     def __init__(
         self,
         shape: tuple[int, ...],

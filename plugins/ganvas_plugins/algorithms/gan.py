@@ -35,14 +35,17 @@ class Gan(Algorithm):
     1. the steps of their own that regularizers place first;
     2. ``discriminator_steps`` times: the discriminator judges x under y and G(z, y') under y', and descends its side of
        the loss with the regularizers that join it; its constraints hold after each step;
-    3. the generator descends its side of the loss on fresh samples, with the regularizers that join it.
+    3. the generator descends its side of the loss on fresh samples, ``generator_fakes`` for each real one, with the
+       regularizers that join it. It sees the iteration's first batch of reals, or with ``batches: separate`` one of its
+       own.
 
     ``fakes`` says where y' comes from: ``sampled`` from the condition's prior, the real ``batch``'s own, or
-    ``balanced``, every class equally often in each batch.
+    ``balanced``, every class equally often in each batch. A condition that real samples do not have (InfoGAN's codes)
+    is the generator's alone: the discriminator is not conditioned then.
 
     Raises:
         ValueError: the generator's samples are not shaped like the data's, it ignores the condition of the stage, or
-            fakes are to be balanced over a condition that is not one class.
+            the condition is none that fakes can be made from as asked.
 
     Source: Goodfellow et al., "Generative Adversarial Nets", 2014, Algorithm 1.
     """
@@ -67,6 +70,13 @@ class Gan(Algorithm):
         fakes: Annotated[
             Literal["sampled", "batch", "balanced"], Field(description="where the conditions of the fakes come from")
         ] = "sampled",
+        generator_fakes: Annotated[
+            int, Field(ge=1, description="fakes per real sample in the generator's update (SNGAN has 2)")
+        ] = 1,
+        batches: Annotated[
+            Literal["shared", "separate"],
+            Field(description="the generator's update: the iteration's batch, or its own"),
+        ] = "shared",
     ) -> None:
         super().__init__(data)
         self.condition = condition(data)
@@ -78,8 +88,10 @@ class Gan(Algorithm):
             raise ValueError(f"{name} ignores its condition; use a conditional generator, or condition: none")
         if fakes == "balanced" and [segment.kind for segment in self.condition.segments] != ["one-hot"]:
             raise ValueError("balanced fakes need a condition that is one class; use fakes: sampled")
+        if fakes == "batch" and not self.condition.observed:
+            raise ValueError("no condition of a real sample is known, to make its fake from; use fakes: sampled")
         self.duel = Duel(
-            discriminator(data.shape, self.condition.shape),
+            discriminator(data.shape, self.condition.shape if self.condition.observed else None),
             loss(),
             augmentation(),
             regularizers,
@@ -89,6 +101,8 @@ class Gan(Algorithm):
         self.duel.segments = tuple(self.condition.segments)
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes
+        self.generator_fakes = generator_fakes
+        self.batches = "fresh" if batches == "separate" else "shared"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -98,13 +112,18 @@ class Gan(Algorithm):
         return self.duel.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
-        return self.duel.updates(self.match, steps=self.discriminator_steps)
+        return self.duel.updates(self.match, steps=self.discriminator_steps, batch=self.batches)
 
     def match(self, side: Literal["generator", "discriminator"], step: Step) -> Match:
-        """One round of the duel: the step's reals against as many fresh fakes."""
+        """One round of the duel: the step's reals against as many fresh fakes, or a multiple of them."""
         generator, real = self.duel.generator, step.batch["images"]
-        latents = generator.latents.sample(len(real), step.rng)
         condition_real = self.condition.of(step.batch)
+        if side == "generator" and self.generator_fakes > 1:
+            # As many reals, so that the i-th fake has an i-th real to be compared with.
+            real = real.repeat(self.generator_fakes, 1, 1, 1)
+            if condition_real is not None:
+                condition_real = condition_real.repeat(self.generator_fakes, *(1 for _ in condition_real.shape[1:]))
+        latents = generator.latents.sample(len(real), step.rng)
         condition_fake = self._fake_conditions(condition_real, len(real), step.rng)
         return Match(
             side,

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.nn.utils.parametrizations import spectral_norm
 
 from ganvas import Backbone, Critique, Discriminator, Encoder, Head, Trained, Use
 from ganvas_plugins.frozen import FrozenMaps
+from ganvas_plugins.layers import normalise_spectrally
 
 
 class ProjectedDiscriminator(Discriminator):
@@ -72,16 +72,15 @@ class ProjectedDiscriminator(Discriminator):
         self.judges = nn.ModuleList(
             nn.Sequential(_trunk(size, channels), head(channels, condition)) for size in self.maps.shapes.values()
         )
+        self.layers = tuple(self.maps.shapes)
         self.conditional = any(judge[1].conditional for judge in self.judges)
         for judge in self.judges:
-            if judge[1].gives:
+            if judge[1].gives or type(judge[1]).terms is not Head.terms:
                 raise ValueError(
-                    f"projected has a head for each scale and puts their scores side by side; it cannot do so with "
-                    f"{', '.join(sorted(judge[1].gives))} of {type(judge[1]).__name__}; use head: linear"
+                    "projected has a head for each scale and puts their scores side by side; it cannot do so with what "
+                    f"else {type(judge[1]).__name__} gives; use head: linear"
                 )
-        for layer in list(self.judges.modules()):
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                spectral_norm(layer)
+        normalise_spectrally(self.judges)
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
         maps = self.maps(samples)

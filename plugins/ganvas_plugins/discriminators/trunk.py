@@ -31,6 +31,7 @@ class TrunkDiscriminator(Discriminator):
 
     def assemble(self, blocks: dict[str, nn.Module], head: Head, conditional: bool) -> None:
         self.blocks = nn.ModuleDict(blocks)
+        self.layers = tuple(blocks)
         self.head = head
         self.concatenates = conditional
         self.conditional = conditional or head.conditional

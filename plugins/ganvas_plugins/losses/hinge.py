@@ -22,6 +22,8 @@ class Hinge(Loss):
     Generative Adversarial Networks", 2018, equations 16 and 17.
     """
 
+    monotone = True
+
     def __init__(
         self,
         *,

@@ -24,6 +24,8 @@ class Minimax(Loss):
     Source: Goodfellow et al., "Generative Adversarial Nets", 2014, equation 1.
     """
 
+    monotone = True
+
     def __init__(
         self,
         *,

@@ -16,6 +16,8 @@ class Wasserstein(Loss):
     Source: Arjovsky, Chintala and Bottou, "Wasserstein Generative Adversarial Networks", 2017, Algorithm 1.
     """
 
+    monotone = True
+
     def discriminator(self, real: Critique, fake: Critique) -> Tensor:
         return fake.scores.mean() - real.scores.mean()
 

@@ -12,8 +12,10 @@ from torch.nn import functional
 from ganvas import (
     Augmentation,
     Critique,
+    Discriminator,
     Duel,
     Generated,
+    Generator,
     Head,
     Loss,
     Match,
@@ -25,17 +27,31 @@ from ganvas import (
 )
 
 
-class Critic(nn.Module):
+class Critic(Discriminator):
     """Counts how often it is asked."""
+
+    layers = ("hidden",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 1))
+        self.blocks = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 1))
         self.asked: list[int] = []
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
         self.asked.append(len(samples))
-        return Critique(self.layers(samples).squeeze(1))
+        hidden = self.blocks[:3](samples)
+        return Critique(self.blocks[3](hidden).squeeze(1), layers={"hidden": hidden})
+
+
+class Linear(Generator):
+    """(N, 2) -> (N, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 4)
+
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.layer(latents if condition is None else latents + condition)
 
 
 class Plain(Loss):
@@ -70,7 +86,7 @@ class Constant(Regularizer):
         self.joins = frozenset(joins)  # type: ignore[arg-type]
 
     def penalty(self, match: Match) -> Tensor:
-        return match.duel.discriminator.layers[1].weight.sum() * 0 + 1
+        return match.duel.discriminator.blocks[1].weight.sum() * 0 + 1
 
 
 def make_step(index: int = 0) -> Step:
@@ -89,7 +105,7 @@ def make_duel(
     *regularizers: Any, loss: Loss | None = None, augmentation: Augmentation | None = None, names: Any = None
 ) -> Duel:
     torch.manual_seed(0)
-    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), nn.Linear(2, 4), names)
+    return Duel(Critic(), loss or Plain(), augmentation, list(regularizers), Linear(), names)
 
 
 def make_match(duel: Duel, side: Any = "discriminator", index: int = 0) -> Match:
@@ -121,7 +137,7 @@ def test_a_loss_that_compares_pays_for_the_reals_on_the_generators_side() -> Non
     match = make_match(duel, "generator")
     terms = duel.terms(match)
     assert duel.discriminator.asked == [3, 3]
-    real, fake = (duel.discriminator.layers(samples).squeeze(1) for samples in (match.real, match.fake))
+    real, fake = (duel.discriminator.blocks(samples).squeeze(1) for samples in (match.real, match.fake))
     assert terms["adversarial"].item() == pytest.approx(functional.softplus(real - fake).mean().item())
 
 
@@ -189,12 +205,12 @@ def test_input_gradients_share_the_forward_pass(which: str) -> None:
     terms = duel.terms(match)
     assert duel.discriminator.asked == [3, 3]
     samples = (match.real if which == "real" else match.fake).detach().clone().requires_grad_(True)
-    (by_hand,) = torch.autograd.grad(duel.discriminator.layers(samples).sum(), samples, create_graph=True)
+    (by_hand,) = torch.autograd.grad(duel.discriminator.blocks(samples).sum(), samples, create_graph=True)
     assert torch.equal(match.gradients(which), by_hand)
     assert match.gradients(which).shape == samples.shape
     terms["penalty/slope"].backward()
-    expected = torch.autograd.grad(by_hand.flatten(1).square().sum(1).mean(), duel.discriminator.layers[1].weight)
-    assert torch.allclose(duel.discriminator.layers[1].weight.grad, expected[0])
+    expected = torch.autograd.grad(by_hand.flatten(1).square().sum(1).mean(), duel.discriminator.blocks[1].weight)
+    assert torch.allclose(duel.discriminator.blocks[1].weight.grad, expected[0])
 
 
 def test_patch_scores_are_averaged_in_input_gradients() -> None:
@@ -225,8 +241,8 @@ def test_under_lower_precision_input_gradients_are_float32_numbers() -> None:
         assert torch.allclose(found, expected, atol=1e-6 if which == "real" else 2e-2)
         assert given.requires_grad
         found.square().sum().backward()
-        assert (duel.generator.weight.grad is not None) == (side == "generator")
-        assert duel.discriminator.layers[1].weight.grad.any()
+        assert (duel.generator.layer.weight.grad is not None) == (side == "generator")
+        assert duel.discriminator.blocks[1].weight.grad.any()
 
 
 # -- terms -------------------------------------------------------------------------------------------------------------
@@ -466,7 +482,7 @@ def test_the_generator_learns_through_a_frozen_loss() -> None:
     match = make_match(duel, "generator")
     duel.terms(match)["adversarial"].backward()
     expected = duel.loss.critic.weight.expand(3, 4).T @ match.latents / 3
-    assert torch.allclose(duel.generator.weight.grad, expected)
+    assert torch.allclose(duel.generator.layer.weight.grad, expected)
     assert duel.loss.critic.weight.grad is None
 
 
@@ -576,3 +592,69 @@ def test_a_head_and_a_loss_that_do_not_meet() -> None:
         with pytest.raises(ValueError) as caught:
             judged(head, loss)
         assert str(caught.value) == message
+
+
+# -- what the networks and the parts ask for ---------------------------------------------------------------------------
+
+
+def test_the_networks_own_terms_join_the_objective_of_the_side_they_are_for() -> None:
+    class Classes(Head):
+        def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+            return Critique(features.sum(1), classes=features)
+
+        def terms(self, match: Match) -> dict[str, Tensor]:
+            share = 1.0 if match.side == "discriminator" else 0.1
+            return {"classes": share * match.critique("fake").classes.sum()}
+
+    class WithHead(Critic):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = Classes()
+
+        def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+            return self.head(samples.flatten(1))
+
+    class Sampled(Linear):
+        def terms(self, match: Match) -> dict[str, Tensor]:
+            return {"divergence": match.latents.square().mean()} if match.side == "generator" else {}
+
+    duel = Duel(WithHead(), Plain(), None, [], Sampled())
+    on_discriminators = duel.terms(make_match(duel))
+    match = make_match(duel, "generator")
+    on_generators = duel.terms(match)
+    assert set(on_discriminators) == {"adversarial", "classes"}
+    assert set(on_generators) == {"adversarial", "classes", "divergence"}
+    assert on_generators["classes"].item() == pytest.approx(0.1 * on_discriminators["classes"].item(), rel=1e-6)
+    assert on_generators["divergence"].item() == match.latents.square().mean().item()
+
+
+@pytest.mark.parametrize("kind", ["loss", "regularizer"])
+def test_a_part_that_reads_a_layer_the_discriminator_does_not_have_is_refused(kind: str) -> None:
+    class Matching(Plain):
+        layers = ("hidden", "last")
+
+    class Reading(Constant):
+        layers = ("hidden", "last")
+
+    name = "Matching" if kind == "loss" else "Reading"
+    with pytest.raises(ValueError) as caught:
+        make_duel(*([] if kind == "loss" else [Reading]), loss=Matching() if kind == "loss" else None)
+    assert str(caught.value) == f"{name} reads the layer 'last', which Critic does not have; its layers are hidden"
+
+
+def test_a_critique_knows_the_moment_it_was_made_in() -> None:
+    duel = make_duel()
+    match = make_match(duel, index=7)
+    assert match.critique("real").step is match.step
+    assert match.critique("real").step.index == 7
+
+
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+def test_samples_from_other_latents_come_under_the_fakes_conditions(side: Any) -> None:
+    duel = make_duel()
+    match = make_match(duel, side)
+    match.condition_fake = torch.ones(3, 2)
+    latents = torch.zeros(3, 2)
+    made = match.generate(latents)
+    assert torch.equal(made, duel.generator(latents, torch.ones(3, 2)))
+    assert made.requires_grad == (side == "generator")

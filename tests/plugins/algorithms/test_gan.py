@@ -122,6 +122,55 @@ def test_latents_are_drawn_from_the_steps_generator():
     assert not torch.equal(first, other)
 
 
+def test_the_generators_update_may_make_several_fakes_of_each_real():
+    algorithm, moment = gan(Classes, generator_fakes=2, fakes="batch"), step()
+    judged, made = algorithm.match("discriminator", moment), algorithm.match("generator", moment)
+    assert len(judged.fake) == len(judged.real) == 6
+    assert len(made.fake) == len(made.real) == 12
+    assert torch.equal(made.real[6:], moment.batch["images"])
+    assert torch.equal(made.condition_fake, torch.eye(CLASSES)[moment.batch["labels"]].repeat(2, 1))
+    assert not torch.equal(made.latents[:6], made.latents[6:])
+
+
+def test_the_generators_update_sees_the_iterations_batch_or_its_own():
+    assert [update.batch for update in gan().updates()] == ["shared", "shared"]
+    assert [update.batch for update in gan(batches="separate").updates()] == ["shared", "fresh"]
+
+
+class Codes(Classes):
+    observed = False
+
+    def of(self, batch):
+        return None
+
+
+def test_a_condition_that_reals_do_not_have_is_the_generators_alone():
+    class Asked(Judge):
+        def __init__(self, shape, condition):
+            super().__init__(shape, condition)
+            self.given = condition
+
+    algorithm = Gan(
+        data(),
+        generator=Toy,
+        discriminator=Asked,
+        loss=NonSaturating,
+        condition=Codes,
+        augmentation=NoAugmentation,
+    )
+    assert algorithm.duel.discriminator.given is None
+    assert algorithm.duel.generator.conditional
+    match = algorithm.match("discriminator", step())
+    assert match.condition_real is None
+    assert match.condition_fake.shape == (6, CLASSES)
+
+
+def test_fakes_are_not_made_from_a_condition_that_reals_do_not_have():
+    with pytest.raises(ValueError) as caught:
+        gan(Codes, fakes="batch")
+    assert str(caught.value) == "no condition of a real sample is known, to make its fake from; use fakes: sampled"
+
+
 def test_updates_over_32_iterations_are_infoscc_gans():
     algorithm = gan(
         Classes,

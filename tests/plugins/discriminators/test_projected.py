@@ -166,6 +166,6 @@ def test_heads_that_give_more_than_scores_are_refused():
     with pytest.raises(ValueError) as error:
         projected(head=Named)
     assert str(error.value) == (
-        "projected has a head for each scale and puts their scores side by side; it cannot do so with direction of "
-        "Named; use head: linear"
+        "projected has a head for each scale and puts their scores side by side; it cannot do so with what else "
+        "Named gives; use head: linear"
     )
