@@ -362,6 +362,8 @@ def wrapped(text: str, width: int) -> list[str]:
         word = following.split(maxsplit=1)[0] if following else ""
         filled = len(lines[index]) > width or len(lines[index]) + 1 + len(word) > limit
         flows = word and filled and not re.match(r"\s*([-*]|\d+\.|[A-Z]\w+:) ", following)
+        # Entries of a list of attributes: what stands further left, or as far in and is named, is the next one.
+        flows = flows and following.startswith(indent) and not (indent and re.match(rf"{indent}[\w, ]+: ", following))
         carried = ""
         if len(pieces) > 1 and flows:
             carried = pieces.pop().lstrip()
