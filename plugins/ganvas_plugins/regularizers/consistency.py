@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Augmentation, Critique, Duel, Match, Regularizer, Terms, Use
+from ganvas import Augmentation, Duel, Match, Regularizer, Terms, Use
 from ganvas_plugins.regularizers.parts import require_latents
 
 
@@ -68,31 +68,34 @@ class Consistency(Regularizer):
                 )
 
     def penalty(self, match: Match) -> Terms:
-        if match.side == "generator":
-            moved = self._moved(match)
-            return {"consistency-generator": -self.generator * _distance(match.fake, moved)}
         terms: Terms = {}
-        for which, weight in self.images.items():
-            seen = match.critique(which)
-            changed = self.augmentation(seen.samples.detach(), which, match.step.rng)
-            terms[f"consistency-{which}"] = weight * _distance(seen.scores, self._scores(match, changed, seen))
-        if self.latents:
-            seen, moved = match.critique("fake"), self._moved(match)
-            if match.duel.augmentation is not None:
-                moved = match.duel.augmentation(moved, "fake", match.step.rng)
-            difference = _distance(seen.scores, self._scores(match, moved, seen))
-            terms["consistency-discriminator"] = self.discriminator * difference
-        return terms
+        if match.side == "discriminator":
+            for which, weight in self.images.items():
+                seen = match.critique(which)
+                changed = self.augmentation(seen.samples.detach(), which, match.step.rng)
+                scores = match.criticise(changed, seen.condition).scores
+                terms[f"consistency-{which}"] = weight * _distance(seen.scores, scores)
+        return terms | self._of_latents(match) if self.latents else terms
+
+    def _of_latents(self, match: Match) -> Terms:
+        rng, latents = match.step.rng, match.latents
+        nearby = latents + self.deviation * torch.randn(latents.shape, generator=rng, device=rng.device)
+        # What nearby latents make differs by less than lower precision can tell, so all of it is computed anew then.
+        lowered = torch.is_autocast_enabled(latents.device.type)
+        with torch.autocast(latents.device.type, enabled=False):
+            here, there = match.generate(latents) if lowered else match.fake, match.generate(nearby)
+            if match.side == "generator":
+                return {"consistency-generator": -self.generator * _distance(here, there)}
+            scores = self._judged(match, here) if lowered else match.critique("fake").scores
+            difference = _distance(scores, self._judged(match, there))
+            return {"consistency-discriminator": self.discriminator * difference}
 
     @staticmethod
-    def _scores(match: Match, samples: Tensor, like: Critique) -> Tensor:
-        return match.criticise(samples, like.condition).scores
-
-    def _moved(self, match: Match) -> Tensor:
-        """Samples (N, C, H, W) of latents beside those of the fakes, under the same conditions."""
-        rng, latents = match.step.rng, match.latents
-        noise = torch.randn(latents.shape, generator=rng, device=rng.device)
-        return match.generate(latents + self.deviation * noise)
+    def _judged(match: Match, fakes: Tensor) -> Tensor:
+        """The scores of samples as if they were the match's fakes."""
+        augmentation = match.duel.augmentation
+        fakes = fakes if augmentation is None else augmentation(fakes, "fake", match.step.rng)
+        return match.criticise(fakes, match.condition_fake).scores
 
 
 def _distance(first: Tensor, second: Tensor) -> Tensor:
