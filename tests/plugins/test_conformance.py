@@ -45,6 +45,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "discriminator/patch": {"channels": 4, "layers": 2},
     "discriminator/dcgan": {"channels": 4},
     "discriminator/projected": {"network": SMALL, "channels": 4},
+    "regularizer/lecam": {"start": 0},
+    "regularizer/consistency": {"method": "icr"},
     "translator/resnet": {"channels": 4, "blocks": 1},
     "algorithm/self-supervised": {"backbone": SMALL},
     "algorithm/cyclegan": {

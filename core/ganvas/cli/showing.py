@@ -221,8 +221,7 @@ def _written_out(host: Host, entry: Entry, name: str) -> Any:
     """The component as it would stand in a spec, with its own options; those of its base class are left out."""
     component = host.resolve(entry)
     options = options_of(component)
-    own = vars(component).get("__init__")
-    named = inspect.signature(own).parameters if own is not None else options
+    named = inspect.signature(component.__init__).parameters
     value: dict[str, Any] = {"use": name}
     for option in options.values():
         if option.required:

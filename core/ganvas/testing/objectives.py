@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganvas.kinds.algorithm import Step
 from ganvas.kinds.duel import Match
@@ -140,14 +140,26 @@ def does_something_on_the_sides_it_joins(subject: Subject, case: Case) -> None:
                 raise Broken(f"{name} is {getattr(term, 'shape', type(term).__name__)}; a scalar tensor was to come")
             if not term.isfinite():
                 raise Broken(f"{name} is {term.item()}")
-        total: Any = sum(value.values()) if isinstance(value, dict) else value
-        players: Mapping[str, nn.Module] = made.networks()
-        trained = [p for p in [*players[side].parameters(), *regularizer.parameters()] if p.requires_grad]
-        grads = torch.autograd.grad(total, trained, allow_unused=True) if total.requires_grad else ()
-        if not any(gradient is not None and gradient.any() for gradient in grads):
+        grads = _gradients(made, side, value)
+        if not any(gradient.any() for gradient in grads):
+            # What compares the networks with their past has nothing to say at first: they move, and it is asked again.
+            with torch.no_grad():
+                for parameter in filter(lambda p: p.requires_grad, made.networks()[side].parameters()):
+                    parameter.mul_(1.1)
+            grads = _gradients(made, side, regularizer.penalty(match(made, side, case, index=1)))
+        if not any(gradient.any() for gradient in grads):
             raise Broken(f"its term has no gradient at the {side}, whose update it joins")
-        if not all(gradient.isfinite().all() for gradient in grads if gradient is not None):
+        if not all(gradient.isfinite().all() for gradient in grads):
             raise Broken(f"its gradient at the {side} is infinite or no number")
+
+
+def _gradients(made: doubles.Arena, side: str, value: Any) -> list[Tensor]:
+    """Those of a term, or of several, at what is trained on a side, as far as they reach it."""
+    total: Any = sum(value.values()) if isinstance(value, dict) else value
+    trained = [p for p in [*made.networks()[side].parameters(), *own(made).parameters()] if p.requires_grad]
+    if not isinstance(total, Tensor) or not total.requires_grad:
+        return []
+    return [gradient for gradient in torch.autograd.grad(total, trained, allow_unused=True) if gradient is not None]
 
 
 @suite.check(
