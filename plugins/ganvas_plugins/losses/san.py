@@ -44,7 +44,7 @@ class San(WrappingLoss):
             raise ValueError(
                 f"san cannot convert {getattr(self.loss, 'component_name', type(self.loss).__name__)}: the generator's "
                 "side must be the mean over the fakes of a function that never rises with a score; use "
-                "softplus-least-squares instead of least-squares, and wrap san in a loss that wraps others"
+                "softplus-least-squares for least squares, and put a loss that wraps others around san"
             )
         self.weight = weight
 
