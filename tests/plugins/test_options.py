@@ -138,6 +138,34 @@ CASES: dict[str, dict[str, Any]] = {
         regularizers=[{"use": "weight-clipping", "limit": 0.05}],
         optimizers={"use": "rmsprop", "lr": 1e-3, "alpha": 0.9, "eps": 1e-6, "momentum": 0.1, "weight_decay": 1e-4},
     ),
+    "softplus-least-squares": gan(
+        discriminator={**GLOBAL, "head": {"use": "san", "bias": False, "scale": False, "per_class": False}},
+        loss={
+            "use": "san",
+            "weight": 2.0,
+            "loss": {"use": "softplus-least-squares", "real": 0.9, "fake": 0.1, "target": 0.8, "factor": 0.5},
+        },
+    ),
+    "relativistic": gan(loss={"use": "relativistic", "kind": "average", "base": "hinge", "factor": 0.5}),
+    "top-k of feature matching": gan(
+        discriminator={"use": "dcgan", "channels": 4, "head": "san"},
+        loss={
+            "use": "top-k",
+            "share": {"from": 1.0, "to": 0.25},
+            "loss": {
+                "use": "feature-matching",
+                "layers": ["level0", "features"],
+                "distance": "absolute",
+                "weight": 2.0,
+                "adversarial": 0.1,
+                "loss": "san",
+            },
+        },
+    ),
+    "multi-hinge": gan(
+        discriminator={"use": "patch", "channels": 4, "layers": 1, "norm": "none", "head": "multi-class"},
+        loss={"use": "multi-hinge", "margin": 2.0},
+    ),
     # -- regularizers --------------------------------------------------------------------------------------------------
     "r1 in a step of its own": gan(
         regularizers=[

@@ -181,11 +181,14 @@ class Duel(nn.Module):
         head = getattr(discriminator, "head", discriminator)
         given, demanded = getattr(head, "gives", frozenset()), getattr(head, "demands", frozenset())
         if lacking := loss.needs - given:
-            raise ValueError(f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}")
+            raise ValueError(
+                f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}, which "
+                f"{type(head).__name__} does not; `ganvas show loss/{_name(loss)}` has one that does"
+            )
         if unused := demanded - loss.needs:
             raise ValueError(
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
-                f"{', '.join(sorted(unused))}"
+                f"{', '.join(sorted(unused))}; `ganvas show head/{_name(head)}` has a loss that does"
             )
         self._check_layers(discriminator, loss)
         self.generator: Generator | Translator = generator
@@ -342,8 +345,9 @@ class Duel(nn.Module):
                 regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
 
 
-def _name(regularizer: Regularizer) -> str:
-    return getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+def _name(part: nn.Module) -> str:
+    """What a spec calls a part."""
+    return getattr(part, "component_name", type(part).__name__.lower())
 
 
 def _side(part: DuelPart) -> Side:

@@ -5,6 +5,7 @@ They are registered as ``double`` of each kind while a component is checked. Not
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -148,7 +149,9 @@ class Discriminator(networks.Discriminator):
         first = torch.nn.functional.softplus(self.first(samples))
         features = torch.nn.functional.softplus(self.second(first))
         critique = self.head(features, condition)
-        critique.features, critique.layers = features, {"first": first, "second": features}
+        # Whatever they are called: a loss may ask for layers of other names.
+        maps = itertools.cycle((first, features))
+        critique.features, critique.layers = features, dict(zip(self.layers, maps, strict=False))
         return critique
 
 

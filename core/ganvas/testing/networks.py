@@ -177,6 +177,28 @@ def takes_a_batch_of_one(subject: Subject, case: Case) -> None:
         expect_shapes(subject, network, case, call(subject, network, case, number=1)(), 1)
 
 
+@suite.check(
+    "its critiques carry exactly the layers that `layers` names, in that order, each (N, F, *S)",
+    "critique.layers, or `layers`, which has to be known once it is built",
+    "forward",
+    kinds=("discriminator",),
+    varied=False,
+)
+def carries_the_layers_it_names(subject: Subject, case: Case) -> None:
+    network = subject.build(case)
+    given = call(subject, network, case).inputs
+    for training in (True, False):
+        carried = network.train(training)(given["samples"], given["condition"]).layers
+        if list(carried) != list(network.layers):
+            raise Broken(
+                f"its critiques carry {', '.join(carried) or 'no layers'}, `layers` names "
+                f"{', '.join(network.layers) or 'none'}"
+            )
+        for name, value in carried.items():
+            if value.dim() < 2 or len(value) != NUMBER:
+                raise Broken(f"the layer {name} has the shape {tuple(value.shape)}; ({NUMBER}, F, *S) was to come")
+
+
 @suite.check("scores come once per sample for flat features (N, F)", "forward", "forward", kinds=("head",))
 def takes_flat_features(subject: Subject, case: Case) -> None:
     network = subject.build(case)

@@ -585,9 +585,24 @@ def test_a_head_and_a_loss_that_do_not_meet() -> None:
 
     assert judged(Directed(), Needy()).loss.needs == {"direction"}
     for head, loss, message in [
-        (nn.Identity(), Needy(), "Needy needs a head that gives direction"),
-        (Directed(), Greedy(), "Greedy needs a head that gives classes"),
-        (Directed(), Plain(), "Directed trains wrongly under Plain, which does not use direction"),
+        (
+            nn.Identity(),
+            Needy(),
+            "Needy needs a head that gives direction, which Identity does not; "
+            "`ganvas show loss/needy` has one that does",
+        ),
+        (
+            Directed(),
+            Greedy(),
+            "Greedy needs a head that gives classes, which Directed does not; "
+            "`ganvas show loss/greedy` has one that does",
+        ),
+        (
+            Directed(),
+            Plain(),
+            "Directed trains wrongly under Plain, which does not use direction; "
+            "`ganvas show head/directed` has a loss that does",
+        ),
     ]:
         with pytest.raises(ValueError) as caught:
             judged(head, loss)

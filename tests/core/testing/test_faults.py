@@ -173,6 +173,24 @@ class Judge(Discriminator):
         return Critique(self.score(self.maps(samples).mean((2, 3))).squeeze(1))
 
 
+class NamesOtherLayers(Judge):
+    layers = ("convolution",)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        critique = super().forward(samples, condition)
+        critique.layers = {"maps": self.maps(samples)}
+        return critique
+
+
+class CarriesMeansOnly(NamesOtherLayers):
+    layers = ("maps",)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        critique = super().forward(samples, condition)
+        critique.layers = {name: value.mean(0) for name, value in critique.layers.items()}
+        return critique
+
+
 class ChangesTheBatch(Judge):
     def maps(self, samples: Tensor) -> Tensor:
         return super().maps(samples.clamp_(-0.5, 0.5) if not samples.requires_grad else samples)
@@ -563,6 +581,17 @@ class Learned(Softplus):
         return super().generator(fake, real) - self.judged(fake).tanh().mean()
 
 
+class ReadsALayer(Softplus):
+    """A loss without faults that reads a layer and the moment."""
+
+    layers = ("maps",)
+
+    def generator(self, fake: Critique, real: Critique) -> Tensor:
+        assert fake.step is not None
+        means = [critique.layers["maps"].flatten(1).mean(1) for critique in (fake, real)]
+        return (1 - fake.step.progress) * (means[0].mean() - means[1].mean()).square()
+
+
 class LearnsOnTheOtherSide(Learned):
     """Its network has a part in the generator's term alone, and is trained with the discriminator."""
 
@@ -620,6 +649,11 @@ FAULTS: dict[type, tuple[str, str]] = {
     ForgetsALayer: ("its_state_says_everything", "other samples in eval mode; outside the state are first"),
     HasAnIdleLayer: ("gradients_reach_everything", "no gradient reaches forgotten.weight, forgotten.bias"),
     MutatesItsOptions: ("leaves_its_options_alone", r"an option was \[8, 16\] and became \[8, 16, 1\]"),
+    NamesOtherLayers: ("carries_the_layers_it_names", "its critiques carry maps, `layers` names convolution"),
+    CarriesMeansOnly: (
+        "carries_the_layers_it_names",
+        r"the layer maps has the shape \(8, 14, 14\); \(4, F, \*S\) was to come",
+    ),
     ChangesTheBatch: ("leaves_its_inputs_alone", "the samples are changed in place"),
     Detaches: ("gradients_reach_everything", "no gradient reaches the samples"),
     WritesADeviceDown: (
@@ -710,7 +744,9 @@ def test_a_planted_fault_is_caught(component: type) -> None:
     assert Path(where[1]).is_file()
 
 
-@pytest.mark.parametrize("component", [Dense, Judge, Softplus, Learned, Squares, Brightness], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "component", [Dense, Judge, Softplus, Learned, ReadsALayer, Squares, Brightness], ids=lambda c: c.__name__
+)
 def test_what_has_no_fault_passes(component: type) -> None:
     assert failures(component) == {}
 
