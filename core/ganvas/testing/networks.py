@@ -465,7 +465,7 @@ def its_own_terms_teach(subject: Subject, case: Case) -> None:
     for side, terms in sides.items():
         for name, value in terms.items():
             if not isinstance(value, Tensor) or value.dim() != 0:
-                came = getattr(value, "shape", type(value).__name__)
+                came = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
                 raise Broken(f"{name} is {came} on the {side}'s side; a scalar tensor was to come")
         with torch.autocast(case.device, torch.bfloat16):
             short = added(made, side, case)

@@ -18,9 +18,9 @@ class TwinAuxiliary(AuxiliaryClassifier):
 
     C alone rewards fakes that are easy to classify. The twin C' learns how far the fakes' classes can be told apart,
     and the generator is paid for making that hard: what is left of both is that the classes of fakes overlap as the
-    classes of reals do. λ_D and λ_G are ``discriminator_weight`` and ``generator_weight``, μ_D and μ_G those of the twin; the
-    paper has one λ for all. Everything else is as in ``auxiliary-classifier``; the twin's logits are ``twin_classes``
-    (N, K).
+    classes of reals do. λ_D and λ_G are ``discriminator_weight`` and ``generator_weight``, μ_D and μ_G those of the
+    twin; the paper has one λ for all. Everything else is as in ``auxiliary-classifier``; the twin's logits are
+    ``twin_classes`` (N, K).
 
     Raises:
         ValueError: the discriminator is given no condition, or a part of it is continuous.
