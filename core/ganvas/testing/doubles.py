@@ -22,7 +22,7 @@ from ganvas.kinds.records import Critique, Latents, Terms
 from ganvas.registry.hooks import hookimpl
 from ganvas.spec.build import fork_random
 
-__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "images", "stage", "trained", "training"]
+__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "arena", "images", "stage", "step", "trained", "training"]
 
 NUMBER = 24  # samples of the double of a data set
 FEATURES = 12  # width of what heads, classifiers and the losses' own networks are given

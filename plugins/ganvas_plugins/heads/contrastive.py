@@ -19,7 +19,8 @@ class Contrastive(SimilarityHead):
     averaged over a batch: of reals, times ``discriminator_weight``, in the discriminator's update, of fakes, times
     ``generator_weight``, in the generator's. l_i embeds sample i and e_i its condition, both of unit length and linear
     in the features (averaged over the places of maps) and in the condition; t is the ``temperature``. Conditions that
-    are equal in all numbers are one class, so each combination of attributes is a class of its own.
+    are equal in all numbers are one class, so each combination of attributes is a class of its own. A sample
+    alone in its batch has nothing to be compared with, and costs nothing.
 
     The critique carries ``embeddings`` (N, ``embedding``); the scores are those of ``head``, which may be conditional
     too.

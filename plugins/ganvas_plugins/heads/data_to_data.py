@@ -20,7 +20,8 @@ class DataToData(SimilarityHead):
     condition, both of unit length and linear in the features (averaged over the places of maps) and in the condition;
     τ is the ``temperature``. A sample closer to its class than m_p = ``positive_margin``, or two samples of different
     classes farther apart than m_n = ``negative_margin``, are easy and have no gradient any more. Conditions that are
-    equal in all numbers are one class, so each combination of attributes is a class of its own.
+    equal in all numbers are one class, so each combination of attributes is a class of its own. A sample
+    alone in its batch has nothing to be compared with, and costs nothing.
 
     The critique carries ``embeddings`` (N, ``embedding``); the scores are those of ``head``, which may be conditional
     too. The defaults are the authors' for CIFAR-10.
