@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganvas.kinds.algorithm import Step
 from ganvas.kinds.duel import Match
 from ganvas.kinds.objectives import Augmentation, Regularizer
 from ganvas.registry.bases import BrokenComponent
@@ -23,21 +22,6 @@ __all__ = ["suite"]
 suite = Suite("regularizer", "augmentation")
 NUMBER = 4
 METHOD = {"regularizer": "penalty", "augmentation": "forward"}
-
-
-def step(case: Case, index: int = 0) -> Step:
-    """An engine's step with a batch of the case's images."""
-    made = Step(
-        index=index,
-        size=NUMBER,
-        steps=100,
-        device=torch.device(case.device),
-        rng=torch.Generator(case.device).manual_seed(index),
-        draw=lambda source, size: {},
-        note_length=lambda: None,
-    )
-    made.batch = next(iter(case.data().batches(NUMBER)))
-    return made
 
 
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
@@ -99,7 +83,7 @@ def cases(subject: Subject) -> list[Case]:
 
 
 def match(made: doubles.Arena, side: str, case: Case, index: int = 0) -> Match:
-    found = made.match(side, step(case, index))  # type: ignore[arg-type]
+    found = made.match(side, doubles.step(case.data(), NUMBER, index))  # type: ignore[arg-type]
     for regularizer in made.duel.regularizers:
         found.wants |= regularizer.wants  # type: ignore[operator]
     return found
@@ -192,9 +176,7 @@ def its_constraint_holds(subject: Subject, case: Case) -> None:
 def takes_a_batch_of_one(subject: Subject, case: Case) -> None:
     made = arena(subject, case)
     for side in sorted(own(made).joins):
-        moment = step(case)
-        moment.batch = {name: value[:1] for name, value in moment.batch.items()}
-        found = made.match(side, moment)
+        found = made.match(side, doubles.step(case.data(), 1))
         found.wants |= own(made).wants
         value = own(made).penalty(found)
         for term in value.values() if isinstance(value, dict) else [value]:

@@ -97,8 +97,8 @@ class Gan(Algorithm):
             regularizers,
             network,
             paired=fakes == "batch" and self.condition.shape is not None,
+            segments=self.condition.segments,
         )
-        self.duel.segments = tuple(self.condition.segments)
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes
         self.generator_fakes = generator_fakes

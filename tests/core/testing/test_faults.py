@@ -337,6 +337,55 @@ class BroadcastingHead(Head):
         return Critique(self.score(features if features.dim() == 2 else features.mean((2, 3))))
 
 
+class PoolsTheMap(BroadcastingHead):
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return Critique(super().forward(features).scores.squeeze(1))
+
+
+class Places(Head):
+    """A head without faults, whose classifier learns through its terms alone."""
+
+    def __init__(self, features: int, condition: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        self.classifier = nn.Linear(features, condition[0]) if condition else None
+
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return Critique(self.score(features.movedim(1, -1)).squeeze(-1))
+
+    def terms(self, match: Match) -> Terms:
+        if self.classifier is None:
+            return {}
+        real = match.side == "discriminator"
+        critique = match.critique("real" if real else "fake")
+        return {"classes": self.error(critique.features, match.condition_real if real else match.condition_fake)}
+
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return nn.functional.cross_entropy(self.classifier(features.mean((2, 3))).float(), condition)
+
+
+class ClassifiesForTheGeneratorAlone(Places):
+    """The classifier is trained with the discriminator, and there it has no part."""
+
+    def terms(self, match: Match) -> Terms:
+        return super().terms(match) if match.side == "generator" else {}
+
+
+class TeachesNobody(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition).detach()
+
+
+class NeedsASecondSample(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition) + 0 * features.std(0).mean()
+
+
+class AddsAVector(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition).expand(3)
+
+
 class ShrinksTheImage(Translator):
     def __init__(self, shape: tuple[int, ...], condition: tuple[int, ...] | None) -> None:
         super().__init__()
@@ -679,6 +728,20 @@ FAULTS: dict[type, tuple[str, str]] = {
         r"in discriminator\(\) no gradient reaches critic.weight",
     ),
     BroadcastingHead: ("takes_flat_features", r"scores of shape \(4, 1\) for features \(4, 12\); \(4,\) was to come"),
+    PoolsTheMap: (
+        "gives_what_its_contract_says",
+        r"scores of shape \(4,\) for features \(4, 12, 4, 6\); \(4, 4, 6\) was to come",
+    ),
+    ClassifiesForTheGeneratorAlone: (
+        "gradients_reach_everything",
+        "no gradient reaches classifier.weight, classifier.bias",
+    ),
+    TeachesNobody: ("its_own_terms_teach", "classes has no gradient at the discriminator, in whose update it is"),
+    NeedsASecondSample: ("its_own_terms_teach", "classes is nan on the discriminator's side for one sample"),
+    AddsAVector: (
+        "its_own_terms_teach",
+        r"classes is of shape \(3,\) on the discriminator's side; a scalar tensor",
+    ),
     ShrinksTheImage: ("gives_what_its_contract_says", r"images of shape \(4, 1, 26, 26\), where \(4, 1, 28, 28\)"),
     GivesAllItsMaps: ("maps_can_be_chosen", "maps named one, two when one was asked for"),
     TakesAnyLayer: ("maps_can_be_chosen", "a layer that does not exist is asked for, and no ValueError is raised"),
@@ -745,7 +808,9 @@ def test_a_planted_fault_is_caught(component: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "component", [Dense, Judge, Softplus, Learned, ReadsALayer, Squares, Brightness], ids=lambda c: c.__name__
+    "component",
+    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness],
+    ids=lambda c: c.__name__,
 )
 def test_what_has_no_fault_passes(component: type) -> None:
     assert failures(component) == {}
