@@ -200,8 +200,8 @@ def samples_are_pictures(subject: Subject, case: Case) -> None:
 )
 def samples_are_made_of_what_is_drawn(subject: Subject, case: Case) -> None:
     if subject.kind == "algorithm":
-        made = generating = algorithm(subject, case).eval()
-        offered = hasattr(made, "generate")
+        generating: Any = algorithm(subject, case).eval()
+        made, offered = generating, hasattr(generating, "generate")
     else:
         stage = doubles.stage(case.data(), None)
         made, generating = subject.build(case, given=(stage,)), stage.algorithm
