@@ -574,6 +574,8 @@ CASES: dict[str, dict[str, Any]] = {
                     **BACKBONE,
                     "stem": "original",
                     "weights": "$OPTIONS_DATA/test_resnet.safetensors",
+                    "mean": [0.3],
+                    "deviation": [0.4],
                     "prefix": "backbone.",
                 },
             }

@@ -320,10 +320,8 @@ class Arena(algorithm.Algorithm):
         return getattr(made, "samples", made)
 
     def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
-        generator: Any = self.duel.generator
         rng = rng if rng is not None else torch.Generator(self.data.device)
-        latents = generator.latents.sample(number, rng)
-        return self.generate(latents, self.condition.sample(number, rng) if condition is None else condition)
+        return self.generate(*self.draw(number, condition, rng))
 
 
 class Fit(algorithm.Algorithm):

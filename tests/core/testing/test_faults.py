@@ -37,6 +37,7 @@ from ganvas import (
     Metric,
     Optimizer,
     Regularizer,
+    Sampler,
     Segment,
     Stage,
     Terms,
@@ -681,7 +682,19 @@ class TrainsAStranger(LeavesANetworkOut):
 
 
 # class -> the check that has to catch it, and what its message has to say.
+class DrawsTwice(Sampler):
+    """A sampler whose samples are not made of what it says it draws."""
+
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        return self.stage.algorithm.draw(number, condition, rng)
+
+    def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
+        self.draw(number, condition, rng)
+        return self.stage.algorithm.generate(*self.draw(number, condition, rng))
+
+
 FAULTS: dict[type, tuple[str, str]] = {
+    DrawsTwice: ("samples_are_made_of_what_is_drawn", r"they differ by \d"),
     IgnoresItsCondition: (
         "uses_its_condition",
         "conditional is True, but the samples are the same under every condition",
