@@ -37,7 +37,7 @@ def halvings(shape: tuple[int, ...], base: int | None = None) -> int:
         if bases:
             raise ValueError(
                 f"halving images of {height}x{width} does not lead to a shorter side of {base}; "
-                f"set base to {' or '.join(map(str, bases))}"
+                f"set base to {' or '.join(map(str, sorted(bases)))}"
             )
     if _fits(height, width):
         return _depth(height, width)
