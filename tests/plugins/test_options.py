@@ -240,6 +240,71 @@ CASES: dict[str, dict[str, Any]] = {
             },
         },
         precision="bf16",
+    "mlp": gan(
+        generator={"use": "mlp", "latent": 4, "prior": "uniform", "widths": [8], "norm": "batch"},
+        discriminator={
+            "use": "mlp",
+            "widths": [8, 4],
+            "dropout": 0.1,
+            "spectral_norm": True,
+            "conditional": True,
+        },
+    ),
+    "resnet": gan(
+        generator={
+            "use": "resnet",
+            "latent": 4,
+            "prior": "uniform",
+            "channels": 2,
+            "max_channels": 4,
+            "base": 2,
+            "upsampling": "bilinear",
+        },
+        discriminator={
+            "use": "resnet",
+            "channels": 2,
+            "max_channels": 4,
+            "base": 4,
+            "plain_blocks": 1,
+            "pooling": "mean",
+            "spectral_norm": False,
+            "conditional": True,
+        },
+        regularizers=["gradient-penalty"],
+    ),
+    "biggan": gan(
+        generator={
+            "use": "biggan",
+            "latent": 2,
+            "channels": 1,
+            "hierarchical": True,
+            "embedding": 3,
+            "attention": 8,
+            "spectral_norm": False,
+            "weights": "normal",
+        },
+        discriminator={
+            "use": "biggan",
+            "channels": 1,
+            "attention": 4,
+            "spectral_norm": False,
+            "weights": "normal",
+            "conditional": True,
+        },
+        regularizers=[{"use": "spectral-normalisation", "network": "both", "iterations": 2}],
+        ema=100,
+    ),
+    "spectral norm in networks": gan(
+        generator={"use": "biggan", "channels": 1},
+        discriminator={"use": "global", "channels": 4, "spectral_norm": True},
+        precision="bf16",
+        ema={"half_life": 10, "networks": ["discriminator"]},
+    ),
+    "spectral norm before a flat head": gan(
+        discriminator={"use": "dcgan", "channels": 4, "norm": "none", "spectral_norm": True},
+    ),
+    "spectral norm of patches": gan(
+        discriminator={"use": "patch", "channels": 4, "layers": 1, "norm": "none", "spectral_norm": True},
     ),
     # -- regularizers --------------------------------------------------------------------------------------------------
     "r1 in a step of its own": gan(
@@ -784,6 +849,8 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 SLOW = ("fid over Inception's features", "fid over ImageNet's features", "alexnet")
 
+# Their features are flat, and of the bundled heads only linear, in its default form, takes flat features.
+ONE_HEAD = {("discriminator", name, "head") for name in ("dcgan", "global", "mlp", "resnet", "biggan")}
 GROUPS = {group.__name__: group for group in (ExperimentSettings, StageSettings, Ema, Evaluate, Checkpoint)}
 
 

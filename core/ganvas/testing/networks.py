@@ -518,6 +518,10 @@ def uses_its_condition(subject: Subject, case: Case) -> None:
     if case.condition is None:
         skip("there is no condition here")
     network = subject.build(case).eval()
+    seed_everything(4)
+    with torch.no_grad():
+        for parameter in network.parameters():  # a gain that depends on the condition may start with no regard to it
+            parameter.add_(torch.randn_like(parameter), alpha=0.02)
     given = call(subject, network, case)
     condition = given.inputs["condition"]
     assert condition is not None
