@@ -165,6 +165,7 @@ CASES: dict[str, dict[str, Any]] = {
     "multi-hinge": gan(
         discriminator={"use": "patch", "channels": 4, "layers": 1, "norm": "none", "head": "multi-class"},
         loss={"use": "multi-hinge", "margin": 2.0},
+    ),
     # -- heads ---------------------------------------------------------------------------------------------------------
     "minibatch statistics under an auxiliary classifier": {
         "dataset": {"use": "digits", "size": 16},
@@ -240,6 +241,7 @@ CASES: dict[str, dict[str, Any]] = {
             },
         },
         precision="bf16",
+    ),
     "mlp": gan(
         generator={"use": "mlp", "latent": 4, "prior": "uniform", "widths": [8], "norm": "batch"},
         discriminator={
@@ -247,6 +249,7 @@ CASES: dict[str, dict[str, Any]] = {
             "widths": [8, 4],
             "dropout": 0.1,
             "spectral_norm": True,
+            "head": "projection",
             "conditional": True,
         },
     ),
@@ -268,6 +271,7 @@ CASES: dict[str, dict[str, Any]] = {
             "plain_blocks": 1,
             "pooling": "mean",
             "spectral_norm": False,
+            "head": "projection",
             "conditional": True,
         },
         regularizers=["gradient-penalty"],
@@ -288,6 +292,7 @@ CASES: dict[str, dict[str, Any]] = {
             "channels": 1,
             "attention": 4,
             "spectral_norm": False,
+            "head": "projection",
             "weights": "normal",
             "conditional": True,
         },
@@ -849,8 +854,6 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 SLOW = ("fid over Inception's features", "fid over ImageNet's features", "alexnet")
 
-# Their features are flat, and of the bundled heads only linear, in its default form, takes flat features.
-ONE_HEAD = {("discriminator", name, "head") for name in ("dcgan", "global", "mlp", "resnet", "biggan")}
 GROUPS = {group.__name__: group for group in (ExperimentSettings, StageSettings, Ema, Evaluate, Checkpoint)}
 
 
