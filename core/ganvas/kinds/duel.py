@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.algorithm import Step, Update
+from ganvas.kinds.data import Segment
 from ganvas.kinds.networks import Discriminator, Generator, Translator
 from ganvas.kinds.objectives import Augmentation, DuelPart, Loss, Regularizer, Side
 from ganvas.kinds.options import Scheduled
@@ -156,6 +157,8 @@ class Duel(nn.Module):
             sides, unless an algorithm holds several duels.
         paired: whether the i-th fake is made from what belongs to the i-th real (its condition, its input), so that
             the two can be compared.
+        segments: what the numbers of the samples' conditions mean; empty where nothing is said.
+        observed: whether the condition of a real sample is known.
 
     Raises:
         ValueError: the augmentation lets no gradient pass, the head and the loss do not meet, or a part names no side.
@@ -171,6 +174,8 @@ class Duel(nn.Module):
         names: Mapping[Side, str] | None = None,
         *,
         paired: bool = False,
+        segments: Sequence[Segment] = (),
+        observed: bool = True,
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -191,6 +196,8 @@ class Duel(nn.Module):
         self.generator: Generator | Translator = generator
         self.discriminator: Discriminator = discriminator
         self.paired = paired
+        self.segments = tuple(segments)
+        self.observed = observed
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
@@ -238,8 +245,11 @@ class Duel(nn.Module):
         mine = [name for name, part in self._learned.items() if _side(part) == side]
         return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
-    def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
-        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due."""
+    def terms(self, match: Match, *, adversarial: bool | Callable[[Match], Terms] = True) -> Terms:
+        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due.
+
+        ``adversarial`` gives other terms in the loss's place; False leaves them and the networks' own out.
+        """
         due = [
             regularizer
             for regularizer in self._in_order
@@ -251,7 +261,7 @@ class Duel(nn.Module):
             match.wants |= regularizer.wants
         terms: Terms = {}
         if adversarial:
-            terms |= self._adversarial(match)
+            terms |= adversarial(match) if callable(adversarial) else self._adversarial(match)
             terms |= self.discriminator.terms(match)
             terms |= self.generator.terms(match)
         for regularizer in due:
@@ -291,6 +301,9 @@ class Duel(nn.Module):
         *,
         steps: int | Scheduled = 1,
         batch: str = "shared",
+        order: Sequence[Side] = SIDES,
+        every: int = 1,
+        adversarial: Callable[[Match], Terms] | None = None,
     ) -> list[Update]:
         """The discriminator's update, the generator's, and between them the regularizers' own steps, in order.
 
@@ -298,10 +311,13 @@ class Duel(nn.Module):
             match: makes a match for a side; called inside the objectives.
             steps: discriminator steps per iteration.
             batch: which batch the generator's update sees: ``shared`` or ``fresh``.
+            order: the sides in the order in which they move.
+            every: the discriminator moves in every n-th iteration.
+            adversarial: the adversarial terms of a match, where an algorithm has others than the loss's.
         """
         first: list[Update] = []
         rest: list[Update] = []
-        for side in SIDES:
+        for side in order:
             around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
             for regularizer in self._in_order:
                 if regularizer.own_step and side in regularizer.joins:
@@ -309,7 +325,8 @@ class Duel(nn.Module):
             main = Update(
                 self.names[side],
                 trains=self.trains(side),
-                objective=lambda step, side=side: self.terms(match(side, step)),
+                objective=lambda step, side=side: self.terms(match(side, step), adversarial=adversarial or True),
+                every=every if side == "discriminator" else 1,
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,
                 after=self._constraint(side),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from ganvas import Data, DataField, Dataset, MissingData
+from ganvas import Condition, Data, DataField, Dataset, MissingData, Segment
 from ganvas.kinds.data import Sources, evenly, to_float
 
 IMAGES = DataField((1, 1, 3))
@@ -167,3 +167,13 @@ def test_what_is_missing_is_asked_without_reading() -> None:
 
     assert Small().missing() is None
     assert Absent().missing() == "fetch small.zip into data/"
+
+
+def test_the_numbers_of_a_condition_are_found_by_their_kind() -> None:
+    class Mixed(Condition):
+        segments = (Segment("one-hot", 3), Segment("binary", 2), Segment("one-hot", 2), Segment("continuous", 1))
+
+    condition = Mixed()
+    assert condition.numbers("one-hot") == [0, 1, 2, 5, 6]
+    assert condition.numbers("binary", "continuous") == [3, 4, 7]
+    assert condition.numbers() == []
