@@ -47,6 +47,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "discriminator/projected": {"network": SMALL, "channels": 4},
     "translator/resnet": {"channels": 4, "blocks": 1},
     "algorithm/self-supervised": {"backbone": SMALL},
+    "algorithm/latent-conditional": {"condition": {"use": "latent", "encoder": "features", "samples": 8}},
     "algorithm/cyclegan": {
         "translator": {"use": "resnet", "channels": 4, "blocks": 1},
         "discriminator": {"use": "patch", "channels": 4, "layers": 1},
