@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganvas.kinds.algorithm import Step, Update
 from ganvas.kinds.data import Segment
-from ganvas.kinds.networks import Discriminator, Generator, Translator
+from ganvas.kinds.networks import Discriminator, Generator, Head, Translator
 from ganvas.kinds.objectives import Augmentation, DuelPart, Loss, Regularizer, Side
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Critique, Generated, Terms
@@ -161,7 +161,8 @@ class Duel(nn.Module):
         observed: whether the condition of a real sample is known.
 
     Raises:
-        ValueError: the augmentation lets no gradient pass, the head and the loss do not meet, or a part names no side.
+        ValueError: the augmentation lets no gradient pass, the head does not meet the loss or the condition, or a part
+            names no side.
     """
 
     def __init__(
@@ -186,12 +187,17 @@ class Duel(nn.Module):
         head = getattr(discriminator, "head", discriminator)
         given, demanded = getattr(head, "gives", frozenset()), getattr(head, "demands", frozenset())
         if lacking := loss.needs - given:
-            raise ValueError(f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}")
+            raise ValueError(
+                f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}, which "
+                f"{type(head).__name__} does not; `ganvas show loss/{_name(loss)}` has one that does"
+            )
         if unused := demanded - loss.needs:
             raise ValueError(
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
-                f"{', '.join(sorted(unused))}"
+                f"{', '.join(sorted(unused))}; `ganvas show head/{_name(head)}` has a loss that does"
             )
+        if segments and observed and isinstance(head, Head):
+            head.check_condition(segments)
         self._check_layers(discriminator, loss)
         self.generator: Generator | Translator = generator
         self.discriminator: Discriminator = discriminator
@@ -359,8 +365,9 @@ class Duel(nn.Module):
                 regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
 
 
-def _name(regularizer: Regularizer) -> str:
-    return getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+def _name(part: nn.Module) -> str:
+    """What a spec calls a part."""
+    return getattr(part, "component_name", type(part).__name__.lower())
 
 
 def _side(part: DuelPart) -> Side:

@@ -5,6 +5,7 @@ They are registered as ``double`` of each kind while a component is checked. Not
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from ganvas.kinds.records import Critique, Latents, Terms
 from ganvas.registry.hooks import hookimpl
 from ganvas.spec.build import fork_random
 
-__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "images", "stage", "trained", "training"]
+__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "arena", "images", "stage", "step", "trained", "training"]
 
 NUMBER = 24  # samples of the double of a data set
 FEATURES = 12  # width of what heads, classifiers and the losses' own networks are given
@@ -148,7 +149,9 @@ class Discriminator(networks.Discriminator):
         first = torch.nn.functional.softplus(self.first(samples))
         features = torch.nn.functional.softplus(self.second(first))
         critique = self.head(features, condition)
-        critique.features, critique.layers = features, {"first": first, "second": features}
+        # Whatever they are called: a loss may ask for layers of other names.
+        maps = itertools.cycle((first, features))
+        critique.features, critique.layers = features, dict(zip(self.layers, maps, strict=False))
         return critique
 
 
@@ -330,10 +333,8 @@ class Arena(algorithm.Algorithm):
         return getattr(made, "samples", made)
 
     def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
-        generator: Any = self.duel.generator
         rng = rng if rng is not None else torch.Generator(self.data.device)
-        latents = generator.latents.sample(number, rng)
-        return self.generate(latents, self.condition.sample(number, rng) if condition is None else condition)
+        return self.generate(*self.draw(number, condition, rng))
 
 
 class Fit(algorithm.Algorithm):
@@ -405,6 +406,21 @@ def training(
         **options,
     )
     train(job)
+    return made
+
+
+def step(given: data.Data, number: int, index: int = 0) -> algorithm.Step:
+    """An engine's step with a batch of the first samples."""
+    made = algorithm.Step(
+        index=index,
+        size=number,
+        steps=100,
+        device=given.device,
+        rng=torch.Generator(given.device).manual_seed(index),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
+    made.batch = next(given.batches(number))
     return made
 
 

@@ -55,12 +55,9 @@ class OneDuel(Algorithm):
         """
         device = next(self.duel.generator.parameters()).device
         rng = rng if rng is not None else torch.Generator(device)
-        latents = self.duel.generator.latents.sample(number, rng)
-        if condition is None:
-            condition = self.condition.sample(number, rng)
-        elif condition.dim() == len(self.condition.shape or ()):
+        if condition is not None and condition.dim() == len(self.condition.shape or ()):
             condition = condition.expand(number, *condition.shape)
-        return self.generate(latents, condition)
+        return self.generate(*self.draw(number, condition, rng))
 
     def generate(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1]."""

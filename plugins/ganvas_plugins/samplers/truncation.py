@@ -45,11 +45,11 @@ class Truncation(Sampler):
         self.strength = strength
         self.method = method
 
-    def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
-        algorithm = self.stage.algorithm
-        prior = algorithm.products()["generator"].latents
-        latents = prior.sample(number, rng)
-        if condition is None:
-            condition = algorithm.condition.sample(number, rng)
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        latents, condition = self.stage.algorithm.draw(number, condition, rng)
+        prior = self.stage.algorithm.products()["generator"].latents
         move = prior.truncate if self.method == "pull" else prior.confine
-        return algorithm.generate(move(latents, self.strength), condition)
+        return move(latents, self.strength), condition
+
+    def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
+        return self.stage.algorithm.generate(*self.draw(number, condition, rng))

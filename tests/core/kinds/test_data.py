@@ -169,11 +169,12 @@ def test_what_is_missing_is_asked_without_reading() -> None:
     assert Absent().missing() == "fetch small.zip into data/"
 
 
-def test_the_numbers_of_a_condition_are_found_by_their_kind() -> None:
-    class Mixed(Condition):
-        segments = (Segment("one-hot", 3), Segment("binary", 2), Segment("one-hot", 2), Segment("continuous", 1))
+def test_the_numbers_of_a_condition_by_what_they_mean() -> None:
+    class Codes(Condition):
+        segments = (Segment("continuous", 2), Segment("one-hot", 3), Segment("binary", 1), Segment("continuous", 1))
 
-    condition = Mixed()
-    assert condition.numbers("one-hot") == [0, 1, 2, 5, 6]
-    assert condition.numbers("binary", "continuous") == [3, 4, 7]
-    assert condition.numbers() == []
+    condition = Codes()
+    assert condition.numbers("continuous") == [0, 1, 6]
+    assert condition.numbers("one-hot") == [2, 3, 4]
+    assert condition.numbers("continuous", "binary") == [0, 1, 5, 6]
+    assert Condition().numbers("binary") == []

@@ -114,3 +114,14 @@ def test_a_stage_that_generates_nothing_is_refused(stage):
     with pytest.raises(ValueError) as caught:
         other.sample(4, sampler=sampler)
     assert str(caught.value) == "the sampler 'truncation' needs a stage that can generate; 'classifier' cannot"
+
+
+@pytest.mark.parametrize("method", ["pull", "resample"])
+def test_it_tells_the_latents_of_its_samples(stage, method):
+    sampler = Truncation(stage, strength=0.6, method=method)
+    latents, rows = stage.draw(300, seed=4, sampler=sampler)
+    assert torch.equal(stage.generate(latents, rows), stage.sample(300, seed=4, sampler=sampler))
+    plain, same = stage.draw(300, seed=4)
+    assert torch.equal(rows, same)
+    moved = Shows.latents.truncate(plain, 0.6) if method == "pull" else Shows.latents.confine(plain, 0.6)
+    assert torch.equal(latents, moved)
