@@ -55,6 +55,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "regularizer/consistency": {"method": "icr"},
     "translator/resnet": {"channels": 4, "blocks": 1},
     "algorithm/self-supervised": {"backbone": SMALL},
+    "algorithm/latent-conditional": {"condition": {"use": "latent", "encoder": "features", "samples": 8}},
     "algorithm/cyclegan": {
         "translator": {"use": "resnet", "channels": 4, "blocks": 1},
         "discriminator": {"use": "patch", "channels": 4, "layers": 1},

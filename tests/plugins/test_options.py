@@ -87,7 +87,7 @@ CASES: dict[str, dict[str, Any]] = {
                 },
                 "discriminator": {"use": "dcgan", "channels": 4, "kernel": 5, "norm": "none", "conditional": True},
                 "loss": {"use": "minimax", "smoothing": 0.1},
-                "condition": {"use": "labels", "field": "labels"},
+                "condition": "labels",
                 "fakes": "balanced",
                 "generator_fakes": 2,
                 "batches": "separate",
@@ -565,7 +565,7 @@ CASES: dict[str, dict[str, Any]] = {
                 **FEATURES,
                 "encoder": {
                     "use": "supervised",
-                    "condition": {"use": "labels", "field": "labels"},
+                    "condition": "labels",
                     "smoothing": 0.1,
                 },
             },
@@ -703,6 +703,38 @@ CASES: dict[str, dict[str, Any]] = {
             ],
         },
     ),
+    "features as the condition of couples": chain(
+        gan={
+            "use": "latent-conditional",
+            "generator": EIGENGAN,
+            "discriminator": GLOBAL,
+            "condition": {"use": "latent", "encoder": "features", "layer": "stage2", "pool": 2},
+            "regularizers": ["r1"],
+            "adversarial": 2.0,
+            "same": 0.5,
+            "different": 0.5,
+            "saturating": False,
+            "discriminator_every": 2,
+            **COMMON,
+        }
+    ),
+    "codes": gan(
+        condition={"use": "code", "categorical": [3, 2], "continuous": 1, "prior": "normal"},
+        regularizers=[
+            {
+                "use": "mutual-information",
+                "weight": {"from": 1.0, "to": 0.5},
+                "every": 2,
+                "rescale": False,
+                "continuous_weight": 0.1,
+                "deviation": 1.0,
+                "hidden": 8,
+                "norm": "batch",
+            },
+            {"use": "mutual-information", "own_step": True, "place": "before", "hidden": 4},
+        ],
+        pictures_every=1,
+    ),
     "features as what is judged": gan(
         discriminator={
             "use": "projected",
@@ -770,7 +802,7 @@ CASES: dict[str, dict[str, Any]] = {
             **HALF,
             "size": 8,
         },
-        "stages": {"gan": {**CONDITIONAL, "condition": {"use": "labels", "field": "attributes"}}},
+        "stages": {"gan": {**CONDITIONAL, "condition": "attributes"}},
     },
     # -- metrics -------------------------------------------------------------------------------------------------------
     "metrics": gan(

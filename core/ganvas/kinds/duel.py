@@ -158,6 +158,7 @@ class Duel(nn.Module):
         paired: whether the i-th fake is made from what belongs to the i-th real (its condition, its input), so that
             the two can be compared.
         segments: what the numbers of the samples' conditions mean; empty where nothing is said.
+        observed: whether the condition of a real sample is known.
 
     Raises:
         ValueError: the augmentation lets no gradient pass, the head does not meet the loss or the condition, or a part
@@ -175,6 +176,7 @@ class Duel(nn.Module):
         *,
         paired: bool = False,
         segments: Sequence[Segment] = (),
+        observed: bool = True,
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -194,13 +196,14 @@ class Duel(nn.Module):
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
                 f"{', '.join(sorted(unused))}; `ganvas show head/{_name(head)}` has a loss that does"
             )
-        if segments and isinstance(head, Head):
+        if segments and observed and isinstance(head, Head):
             head.check_condition(segments)
         self._check_layers(discriminator, loss)
         self.generator: Generator | Translator = generator
         self.discriminator: Discriminator = discriminator
         self.paired = paired
         self.segments = tuple(segments)
+        self.observed = observed
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
@@ -248,8 +251,11 @@ class Duel(nn.Module):
         mine = [name for name, part in self._learned.items() if _side(part) == side]
         return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
-    def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
-        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due."""
+    def terms(self, match: Match, *, adversarial: bool | Callable[[Match], Terms] = True) -> Terms:
+        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due.
+
+        ``adversarial`` gives other terms in the loss's place; False leaves them and the networks' own out.
+        """
         due = [
             regularizer
             for regularizer in self._in_order
@@ -261,7 +267,7 @@ class Duel(nn.Module):
             match.wants |= regularizer.wants
         terms: Terms = {}
         if adversarial:
-            terms |= self._adversarial(match)
+            terms |= adversarial(match) if callable(adversarial) else self._adversarial(match)
             terms |= self.discriminator.terms(match)
             terms |= self.generator.terms(match)
         for regularizer in due:
@@ -301,6 +307,9 @@ class Duel(nn.Module):
         *,
         steps: int | Scheduled = 1,
         batch: str = "shared",
+        order: Sequence[Side] = SIDES,
+        every: int = 1,
+        adversarial: Callable[[Match], Terms] | None = None,
     ) -> list[Update]:
         """The discriminator's update, the generator's, and between them the regularizers' own steps, in order.
 
@@ -308,10 +317,13 @@ class Duel(nn.Module):
             match: makes a match for a side; called inside the objectives.
             steps: discriminator steps per iteration.
             batch: which batch the generator's update sees: ``shared`` or ``fresh``.
+            order: the sides in the order in which they move.
+            every: the discriminator moves in every n-th iteration.
+            adversarial: the adversarial terms of a match, where an algorithm has others than the loss's.
         """
         first: list[Update] = []
         rest: list[Update] = []
-        for side in SIDES:
+        for side in order:
             around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
             for regularizer in self._in_order:
                 if regularizer.own_step and side in regularizer.joins:
@@ -319,7 +331,8 @@ class Duel(nn.Module):
             main = Update(
                 self.names[side],
                 trains=self.trains(side),
-                objective=lambda step, side=side: self.terms(match(side, step)),
+                objective=lambda step, side=side: self.terms(match(side, step), adversarial=adversarial or True),
+                every=every if side == "discriminator" else 1,
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,
                 after=self._constraint(side),

@@ -27,10 +27,11 @@ METHOD = {"regularizer": "penalty", "augmentation": "forward"}
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     """A duel that the component takes part in.
 
-    A regularizer may ask for a generator of a certain make, or for fakes that are paired with reals.
+    A regularizer may ask for a generator of a certain make, for fakes that are paired with reals, or for codes that
+    only fakes have.
     """
     refused = None
-    for generator, paired in _offers(subject, case, seed):
+    for generator, terms in _offers(subject, case, seed):
         data = case.data()
         with fork_random(seed):
             parts: dict[str, Any] = {"generator": generator}
@@ -39,7 +40,7 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
             else:
                 parts["regularizers"] = [lambda duel: subject.build(case, seed, given=(duel,))]
             try:
-                made = doubles.arena(data, case.condition, paired=paired, **parts)
+                made = doubles.arena(data, case.condition, **terms, **parts)
             except Mistakes as error:
                 refused = error
                 continue
@@ -47,12 +48,13 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     raise refused if refused is not None else Broken("no generator fits it")
 
 
-def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[Any, bool]]:
-    """Generators, and whether their fakes are paired with reals: under a condition they may be."""
+def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[Any, dict[str, bool]]]:
+    """Generators, and how they are told what to make: under a condition in three ways."""
     for generator in _generators(subject, case, seed):
-        yield generator, False
+        yield generator, {}
         if case.condition is not None:
-            yield generator, True
+            yield generator, {"paired": True}
+            yield generator, {"observed": False}
 
 
 def _generators(subject: Subject, case: Case, seed: int) -> Iterator[Any]:

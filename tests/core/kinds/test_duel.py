@@ -343,6 +343,46 @@ def test_where_steps_of_their_own_stand() -> None:
         assert list(update.objective(make_step()))[-1].startswith("penalty/" if "." in update.name else "adversarial")
 
 
+def test_the_generator_may_move_first_and_the_discriminator_seldom() -> None:
+    duel = make_duel(lambda duel: Constant(duel, own_step=True))
+    updates = update_names(duel, order=("generator", "discriminator"), every=3)
+    assert [(update.name, update.every) for update in updates] == [
+        ("generator", 1),
+        ("discriminator", 3),
+        ("discriminator.constant", 1),
+    ]
+
+
+def test_an_algorithm_may_have_adversarial_terms_of_its_own() -> None:
+    asked: list[Match] = []
+
+    def own(match: Match) -> dict[str, Tensor]:
+        asked.append(match)
+        return {"mine": match.critique("real").scores.mean()}
+
+    class Looks(Constant):
+        wants = frozenset({"real"})
+
+        def penalty(self, match: Match) -> Tensor:
+            assert match.real.requires_grad  # what it wants was known before the reals were judged
+            return match.gradients("real").square().sum()
+
+    duel = make_duel(lambda duel: Looks(duel))
+    discriminator, generator = update_names(duel, adversarial=own)
+    assert list(discriminator.objective(make_step())) == ["mine", "penalty/looks"]
+    assert list(generator.objective(make_step())) == ["mine"]
+    assert [match.side for match in asked] == ["discriminator", "generator"]
+
+
+def test_a_duel_knows_what_its_conditions_mean() -> None:
+    segments = [Segment("one-hot", 3)]
+    seen: list[Any] = []
+    build = lambda duel: seen.append((duel.segments, duel.observed)) or Constant(duel)  # noqa: E731
+    Duel(Critic(), Plain(), None, [build], Linear(), segments=segments, observed=False)
+    Duel(Critic(), Plain(), None, [build], Linear())
+    assert seen == [((Segment("one-hot", 3),), False), ((), True)]
+
+
 def test_a_duel_of_other_networks() -> None:
     updates = update_names(
         make_duel(lambda duel: Constant(duel, own_step=True), names={"discriminator": "judge_a", "generator": "a_to_b"})

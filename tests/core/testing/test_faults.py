@@ -584,6 +584,19 @@ class GivesIntegers(Brightness):
         return super().of(batch).long()
 
 
+class KnowsWhatNobodyKnows(Brightness):
+    observed = False
+
+
+class Codes(Brightness):
+    """A condition without faults that no real image has."""
+
+    observed = False
+
+    def of(self, batch: Mapping[str, Tensor]) -> None:
+        return None
+
+
 class TakesAnyWord(Brightness):
     def parse(self, value: Any) -> Tensor:
         return torch.eye(2)[0]
@@ -781,6 +794,7 @@ FAULTS: dict[type, tuple[str, str]] = {
     CannotBeSent: ("workers_can_read_it", "pickle"),
     FitsAnAttribute: ("its_state_says_everything", r"of\(batch\) is another"),
     DrawsGlobally: ("draws_come_from_its_rng", "sample draws from torch's default generator"),
+    KnowsWhatNobodyKnows: ("rows_have_its_shape", r"observed is False, but of\(batch\) gives a tensor"),
     GivesIntegers: ("rows_have_its_shape", r"of\(batch\) is torch.int64 \(8, 2\); float \(8, 2\) was to come"),
     TakesAnyWord: ("words_become_rows", "an unknown name is taken"),
     MeasuresChance: ("measures_the_same_again", "chance is .* once and"),
@@ -822,7 +836,7 @@ def test_a_planted_fault_is_caught(component: type) -> None:
 
 @pytest.mark.parametrize(
     "component",
-    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness],
+    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness, Codes],
     ids=lambda c: c.__name__,
 )
 def test_what_has_no_fault_passes(component: type) -> None:
