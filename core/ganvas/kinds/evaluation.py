@@ -120,7 +120,8 @@ class Sampler(ABC):
 
     It draws with what the stage's algorithm offers: ``products()`` (the generator with its ``latents``, the
     discriminator), ``condition``, whose ``sample(number, rng)`` draws rows or gives None where there is none, and
-    ``generate(latents, condition)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K) or None.
+    ``generate(latents, condition, truncation=1.0)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K)
+    or None, as the generator's ``truncated`` does at that strength.
 
     Attributes:
         needs: what the stage's algorithm must offer (``{"generate"}``), by method name.

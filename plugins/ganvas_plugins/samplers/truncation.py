@@ -14,7 +14,7 @@ class Truncation(Sampler):
 
     With ψ = ``strength``, for each number z of the latents (priors here have mean zero),
 
-        pull:      z' = ψ z,
+        pull:      z' = ψ z,   or for a generator with styles w' = w̄ + ψ (w - w̄), w̄ the mean style,
         resample:  z' ~ p(z | |z| <= τ),   P(|z| <= τ) = ψ,
 
     so that ψ = 1 is plain sampling and ψ = 0 gives one image per condition. ``resample`` is what drawing again whatever
@@ -25,8 +25,7 @@ class Truncation(Sampler):
 
     Source: Marchesi, "Megapixel Size Image Creation using Generative Adversarial Networks", 2017; Brock et al., "Large
     Scale GAN Training for High Fidelity Natural Image Synthesis", 2019, section 3.1 (resample); Karras et al., "A
-    Style-Based Generator Architecture for Generative Adversarial Networks", 2019, appendix B (pull, of intermediate
-    latents).
+    Style-Based Generator Architecture for Generative Adversarial Networks", 2019, appendix B (pull, of styles).
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Truncation(Sampler):
         ] = 0.7,
         method: Annotated[
             Literal["pull", "resample"],
-            Field(description="scale all latents, or draw again those in the tails of the prior"),
+            Field(description="scale all latents or styles, or draw again the latents in the tails of the prior"),
         ] = "pull",
     ) -> None:
         super().__init__(stage)
@@ -51,5 +50,6 @@ class Truncation(Sampler):
         latents = prior.sample(number, rng)
         if condition is None:
             condition = algorithm.condition.sample(number, rng)
-        move = prior.truncate if self.method == "pull" else prior.confine
-        return algorithm.generate(move(latents, self.strength), condition)
+        if self.method == "pull":
+            return algorithm.generate(latents, condition, truncation=self.strength)
+        return algorithm.generate(prior.confine(latents, self.strength), condition)
