@@ -20,9 +20,9 @@ class UnetDiscriminator(Discriminator):
     the encoder's map of each resolution; each pixel of its last map has a score.
 
     Scores (N, 2H, W): in the upper half the pixels', in the lower half the image's own score as many times. So the mean
-    that a loss takes is half of the paper's L_enc + L_dec, for every loss. Features (N, F) are the encoder's; ``layers``
-    are its maps, the decoder's (from coarse to fine), and ``pixels``, the map of scores (N, 1, H, W). The paper trains
-    it with ``regularizer: cutmix``. Without batch norm a score is one sample's own.
+    that a loss takes is half of the paper's L_enc + L_dec, whatever the loss. Features (N, F) are the encoder's;
+    ``layers`` are its maps, the decoder's (from coarse to fine), and ``pixels``, the map of scores (N, 1, H, W). The
+    paper trains it with ``regularizer: cutmix``. Without batch norm a score is one sample's own.
 
     Raises:
         ValueError: the sizes cannot be halved so, or the head gives more than scores.

@@ -82,7 +82,7 @@ class StyleGan2(Generator):
             up = StyledLayer(inputs, width, size, style, noise=noise, up=True)
             self.levels.append(nn.ModuleList([up, StyledLayer(width, width, size, style, noise=noise)]))
             self.images.append(ToImage(width, shape[0], style))
-        self.double = Filter(_TAPS, "up")
+        self.enlarge = Filter(_TAPS, "up")
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.synthesize(self.styles(latents, condition))
@@ -109,11 +109,11 @@ class StyleGan2(Generator):
 
     def synthesize(self, styles: Tensor) -> Tensor:
         """Styles (N, L, ``style``) -> samples (N, C, H, W)."""
-        maps = self.first(self.constant.expand(len(styles), -1, -1, -1), styles[:, 0])
+        maps = self.first(self.constant.expand(styles.shape[0], -1, -1, -1), styles[:, 0])
         image = self.images[0](maps, styles[:, 1])
         for level, (up, refine) in enumerate(self.levels, start=1):
             maps = refine(up(maps, styles[:, 2 * level - 1]), styles[:, 2 * level])
-            image = self.double(image) + self.images[level](maps, styles[:, 2 * level + 1])
+            image = self.enlarge(image) + self.images[level](maps, styles[:, 2 * level + 1])
         return image if self.training else image.clamp(-1, 1)
 
     def truncated(self, latents: Tensor, condition: Tensor | None, strength: float) -> Tensor:
@@ -167,10 +167,10 @@ class ModulatedConvolution(nn.Module):
 
 
 def demodulation(scales: Tensor, weight: Tensor) -> Tensor:
-    """1 / √(Σ_ik (s_i w_oik)² + ε), ε = 1e-8, in float32: (N, I) and (O, I, k, k) -> (N, O)."""
-    with torch.autocast(scales.device.type, enabled=False):
-        squares = scales.float().square() @ weight.float().square().sum((2, 3)).T
-        return torch.rsqrt(squares + 1e-8)
+    """1 / √(Σ_ik (s_i w_oik)² + ε), ε = 1e-8: (N, I) and (O, I, k, k) -> (N, O), in float32."""
+    # A product of float64 is the one that autocast leaves alone.
+    squares = scales.double().square() @ weight.double().square().sum((2, 3)).T
+    return torch.rsqrt(squares + 1e-8).float()
 
 
 class StyledLayer(nn.Module):
