@@ -43,13 +43,13 @@ def step(case: Case, index: int = 0) -> Step:
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     """A duel that the component takes part in.
 
-    A regularizer may ask for a generator of a certain make, or for fakes that are paired with reals.
+    A regularizer may ask for a player of a certain make, or for fakes that are paired with reals.
     """
     refused = None
-    for generator, paired in _offers(subject, case, seed):
+    for players, paired in _offers(subject, case, seed):
         data = case.data()
         with fork_random(seed):
-            parts: dict[str, Any] = {"generator": generator}
+            parts: dict[str, Any] = {**players}
             if subject.kind == "augmentation":
                 parts["augmentation"] = subject.build(case, seed)
             else:
@@ -60,26 +60,27 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
                 refused = error
                 continue
         return made.to(case.device)
-    raise refused if refused is not None else Broken("no generator fits it")
+    raise refused if refused is not None else Broken("no player fits it")
 
 
-def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[Any, bool]]:
-    """Generators, and whether their fakes are paired with reals: under a condition they may be."""
-    for generator in _generators(subject, case, seed):
-        yield generator, False
+def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Players, and whether the fakes are paired with reals: under a condition they may be."""
+    for players in _players(subject, case, seed):
+        yield players, False
         if case.condition is not None:
-            yield generator, True
+            yield players, True
 
 
-def _generators(subject: Subject, case: Case, seed: int) -> Iterator[Any]:
-    yield None
-    for entry in subject.host.entries("generator"):
-        try:
-            with fork_random(seed):
-                made = subject.host.resolve(entry)(case.shape, case.condition)
-        except (BrokenComponent, TypeError, ValueError):
-            continue
-        yield made
+def _players(subject: Subject, case: Case, seed: int) -> Iterator[dict[str, Any]]:
+    """Two doubles; then every generator that is there, as it is by default, then every discriminator."""
+    yield {}
+    for kind in ("generator", "discriminator"):
+        for entry in subject.host.entries(kind):
+            try:
+                made = Subject(f"{kind}/{entry.plugin}/{entry.name}", {}).build(case, seed)
+            except (BrokenComponent, Mistakes, TypeError, ValueError):
+                continue
+            yield {kind: made}
 
 
 def cases(subject: Subject) -> list[Case]:
