@@ -54,7 +54,7 @@ def test_every_command(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
     first, second = "pip install -e . && ganvas train experiments/quickstart.yaml", "pip install -e '.[test]' && pytest"
     assert lines[:2] == [first, second]
     commands = [line.partition("&& ")[2] or line for line in lines if "pytest" not in line]
-    assert len(commands) == 18
+    assert len(commands) == 21
     write_own_part(checkout)
     settings = [word for path, value in SHORT.items() for word in ("--set", f"{path}={json.dumps(value)}")]
     for command in commands:
@@ -64,7 +64,8 @@ def test_every_command(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
             words += settings  # what it extends is the shipped quickstart, at its full length
         monkeypatch.setattr(sys, "argv", words)
         assert cli._guarded() == 0, f"{command}\n{capsys.readouterr().err}"
-    assert (checkout / "threes.png").exists()
+    for name in ("threes", "threes_to_eights", "sum", "traversal"):
+        assert (checkout / f"{name}.png").exists()
     assert (checkout / "ganvas.schema.json").exists()
 
 
@@ -73,6 +74,7 @@ def test_the_python(checkout: Path) -> None:
     found: dict = {}
     exec(code.replace('{"stages.gan.steps": 100}', repr(SHORT)), found)
     assert found["images"].shape == (16, 1, 28, 28)
+    assert (found["rows"].images.shape, found["rows"].columns) == ((36, 1, 28, 28), 9)
     assert found["features"].shape[0] == 16
     assert found["loss"].margin == 2.0
 

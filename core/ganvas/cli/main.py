@@ -32,6 +32,15 @@ Runs = Annotated[Path, typer.Option(help="the folder of all runs")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: an accelerator where there is one")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a stage's folder, a spec, or an experiment's folder")]
+StageOption = Annotated[str | None, typer.Option("--stage", help="which stage; the last otherwise")]
+Condition = Annotated[
+    str | None, typer.Option("--condition", help="a class's number or name, or a list; drawn otherwise")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="of the draws; the stage's own otherwise")]
+SamplerOption = Annotated[
+    str | None, typer.Option("--sampler", help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'")
+]
+Output = Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")]
 
 
 @app.command()
@@ -261,36 +270,148 @@ def new(
 def sample(
     run: RunArgument,
     number: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
-    condition: Annotated[str | None, typer.Option(help="a class's number or name, or a list; drawn otherwise")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="of the draws; the stage's own otherwise")] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'")
-    ] = None,
-    output: Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")] = Path("samples.png"),
-    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    condition: Condition = None,
+    seed: Seed = None,
+    sampler: SamplerOption = None,
+    output: Output = Path("samples.png"),
+    stage: StageOption = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
     device: Device = "auto",
 ) -> None:
     """Draw images from a trained stage."""
-    from ganvas.cli.pictures import write_images
-    from ganvas.runs.finding import find_run, find_sampler
+    import math
 
-    if output.suffix not in (".png", ".npz"):
-        raise typer.BadParameter(f"{output} must end in .png or .npz")
-    found, name = find_run(run, stage, set_ or (), runs, device)
-    value: Any = None
-    if condition is not None:
-        from ganvas.registry.documents import parse
+    from ganvas.cli.pictures import draw_picture, value
+    from ganvas.kinds.algorithm import Preview
 
-        value = parse(condition, "--condition", Path.cwd()).plain
-    drawing = find_sampler(found, name, sampler) if sampler is not None else None
-    try:
-        images = found[name].sample(number, condition=value, seed=seed, sampler=drawing)
-    except ValueError as error:  # a condition or a stage that cannot do this
-        raise typer.BadParameter(str(error)) from error
-    write_images(images, output)
+    asked = {"condition": value(condition, "--condition"), "seed": seed}
+    name, _ = draw_picture(
+        *(run, stage, set_ or (), runs, device, output, sampler),
+        lambda trained, given: Preview(trained.sample(number, **asked, **given), math.ceil(math.sqrt(number))),
+    )
     typer.echo(f"{number} images of {name}: {output}")
+
+
+@app.command()
+def interpolate(
+    run: RunArgument,
+    number: Annotated[int, typer.Option("-n", min=1, help="rows, where no samples are named")] = 8,
+    start: Annotated[str | None, typer.Option("--from", metavar="I,J,…", help="samples where rows begin")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="I,J,…", help="samples where they end")] = None,
+    to_condition: Annotated[str | None, typer.Option(help="the condition at the end of every row")] = None,
+    steps: Annotated[int, typer.Option(help="images per row")] = 9,
+    condition: Condition = None,
+    seed: Seed = None,
+    sampler: SamplerOption = None,
+    output: Output = Path("interpolation.png"),
+    stage: StageOption = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+) -> None:
+    """Show the way from one sample to another, a row for each.
+
+    Samples are named by their numbers in the picture of `ganvas sample` with the same seed, condition and sampler: row
+    by row, from 0 on. Without names the first ones go to those that follow. With --to-condition and no --to only the
+    condition changes.
+    """
+    from ganvas.cli.pictures import draw_picture, numbers, value
+
+    options: dict[str, Any] = {"condition": value(condition, "--condition"), "seed": seed, "steps": steps}
+    options |= {"start": numbers(start, "--from"), "end": numbers(end, "--to")}
+    options["to_condition"] = value(to_condition, "--to-condition")
+    _explored(
+        output,
+        *draw_picture(
+            *(run, stage, set_ or (), runs, device, output, sampler),
+            lambda trained, given: trained.interpolate(number, **options, **given),
+        ),
+    )
+
+
+@app.command()
+def arithmetic(
+    run: RunArgument,
+    plus: Annotated[
+        list[str], typer.Option(metavar="CONCEPT", help="a concept to add, such as 3,7,12; may be given several times")
+    ],
+    minus: Annotated[list[str] | None, typer.Option(metavar="CONCEPT", help="a concept to subtract")] = None,
+    neighbours: Annotated[int, typer.Option(help="images around the result")] = 8,
+    noise: Annotated[float, typer.Option(help="how far the neighbours' latents lie from the result's at most")] = 0.25,
+    condition: Condition = None,
+    seed: Seed = None,
+    sampler: SamplerOption = None,
+    output: Output = Path("arithmetic.png"),
+    stage: StageOption = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+) -> None:
+    """Add and subtract concepts, the means of a few samples' latents: a - b + c is --plus A --minus B --plus C.
+
+    Samples are named by their numbers in the picture of `ganvas sample` with the same seed, condition and sampler: row
+    by row, from 0 on. '{samples: [3, 7], condition: 5, seed: 1}' draws those of a concept under a condition or a seed
+    of their own.
+    """
+    from ganvas.cli.pictures import draw_picture, numbers, value
+
+    options: dict[str, Any] = {"condition": value(condition, "--condition"), "seed": seed}
+    added = [numbers(text, "--plus") for text in plus]
+    taken = [numbers(text, "--minus") for text in minus or ()]
+    options |= {"neighbours": neighbours, "noise": noise}
+    _explored(
+        output,
+        *draw_picture(
+            *(run, stage, set_ or (), runs, device, output, sampler),
+            lambda trained, given: trained.arithmetic(added, taken, **options, **given),
+        ),
+    )
+
+
+@app.command()
+def traverse(
+    run: RunArgument,
+    group: Annotated[
+        list[str] | None, typer.Option(help="of latents, or `condition`; those of at most 16 axes otherwise")
+    ] = None,
+    axis: Annotated[list[int] | None, typer.Option(help="of each group, from 0 on; all otherwise")] = None,
+    sample: Annotated[int, typer.Option(metavar="I", help="the sample that is moved, by its number")] = 0,
+    span: Annotated[
+        float | None, typer.Option(help="values go from -span to span; otherwise 4, or as far as there are any")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="images per row, an odd number")] = 9,
+    condition: Condition = None,
+    seed: Seed = None,
+    sampler: SamplerOption = None,
+    output: Output = Path("traversal.png"),
+    stage: StageOption = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+) -> None:
+    """Move one number of a sample's latents or of its condition in each row; the middle column is the sample.
+
+    The sample is named by its number in the picture of `ganvas sample` with the same seed, condition and sampler: row
+    by row, from 0 on.
+    """
+    from ganvas.cli.pictures import draw_picture, value
+
+    options: dict[str, Any] = {"condition": value(condition, "--condition"), "seed": seed, "sample": sample}
+    options |= {"span": span, "steps": steps}
+    _explored(
+        output,
+        *draw_picture(
+            *(run, stage, set_ or (), runs, device, output, sampler),
+            lambda trained, given: trained.traverse(group or None, axis or None, **options, **given),
+        ),
+    )
+
+
+def _explored(output: Path, name: str, picture: Any) -> None:
+    for number, row in enumerate(picture.rows, 1):
+        typer.echo(f"row {number:>{len(str(len(picture.rows)))}}: {row}")
+    typer.echo(f"{len(picture.images)} images of {name}: {output}")
 
 
 @app.command()

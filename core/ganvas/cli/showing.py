@@ -221,8 +221,7 @@ def _written_out(host: Host, entry: Entry, name: str) -> Any:
     """The component as it would stand in a spec, with its own options; those of its base class are left out."""
     component = host.resolve(entry)
     options = options_of(component)
-    own = vars(component).get("__init__")
-    named = inspect.signature(own).parameters if own is not None else options
+    named = inspect.signature(component.__init__).parameters
     value: dict[str, Any] = {"use": name}
     for option in options.values():
         if option.required:
@@ -362,6 +361,8 @@ def wrapped(text: str, width: int) -> list[str]:
         word = following.split(maxsplit=1)[0] if following else ""
         filled = len(lines[index]) > width or len(lines[index]) + 1 + len(word) > limit
         flows = word and filled and not re.match(r"\s*([-*]|\d+\.|[A-Z]\w+:) ", following)
+        # Entries of a list of attributes: what stands further left, or as far in and is named, is the next one.
+        flows = flows and following.startswith(indent) and not (indent and re.match(rf"{indent}[\w, ]+: ", following))
         carried = ""
         if len(pieces) > 1 and flows:
             carried = pieces.pop().lstrip()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 import ganvas
 from ganvas.engine.average import Average
+from ganvas.engine.exploration import Exploration
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.training import evaluating
 from ganvas.kinds.algorithm import Algorithm, Preview
@@ -23,7 +24,7 @@ __all__ = ["TrainedStage", "measure", "portrait"]
 BATCH = 250
 
 
-class TrainedStage:
+class TrainedStage(Exploration):
     """A stage with its weights in place. Methods of its algorithm (``encode``, ``translate``) are called as its own.
 
     Attributes:
@@ -75,17 +76,42 @@ class TrainedStage:
             sampler.check(self.algorithm)
         elif not hasattr(self.algorithm, "sample"):
             raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) draws no samples")
-        draw: Any = self.algorithm.sample if sampler is None else sampler.sample
+        drawer: Any = self.algorithm if sampler is None else sampler
+        return torch.cat(self._drawn(drawer.sample, number, condition, seed))
+
+    def draw(
+        self, number: int, condition: Any = None, seed: int | None = None, sampler: Sampler | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What ``sample`` makes its samples from: latents (number, D), and conditions or None.
+
+        The arguments are those of ``sample``; ``generate(latents, conditions)``, the sampler's where there is one,
+        makes the images of what one has moved.
+
+        Raises:
+            ValueError: the stage has no generator or no such condition, or the sampler does not tell what it draws.
+        """
+        self._prior()
+        if sampler is not None:
+            sampler.check(self.algorithm)
+        drawn = self._drawn((self.algorithm if sampler is None else sampler).draw, number, condition, seed)
+        latents, rows = zip(*drawn, strict=True)
+        return torch.cat(latents), None if rows[0] is None else torch.cat(rows)
+
+    def _drawn(self, draw: Callable[..., Any], number: int, condition: Any, seed: int | None) -> list[Any]:
+        """What ``draw(number, condition, rng=rng)`` gives, batch by batch."""
         rows = None if condition is None else self._rows(number, condition)
-        randomness = Randomness(self.seed if seed is None else seed, self.device)
-        images = []
+        with self._drawing(seed, "sample") as rng:
+            return [
+                draw(min(BATCH, number - start), None if rows is None else rows[start : start + BATCH], rng=rng)
+                for start in range(0, number, BATCH)
+            ]
+
+    @contextmanager
+    def _drawing(self, seed: int | None, purpose: str) -> Iterator[torch.Generator]:
+        """The generator for a purpose; everything in eval mode, and nothing for autograd."""
         # A notebook's own random numbers go on as if nothing had been drawn here.
         with fork_random(0), torch.no_grad(), evaluating(self.algorithm):
-            rng = randomness.at("sample")
-            for start in range(0, number, BATCH):
-                count = min(BATCH, number - start)
-                images.append(draw(count, None if rows is None else rows[start : start + count], rng=rng))
-        return torch.cat(images)
+            yield Randomness(self.seed if seed is None else seed, self.device).at(purpose)
 
     def fakes(self, number: int) -> tuple[Tensor, Tensor | None]:
         """Samples and their conditions, drawn once and shared by all metrics that ask for as many."""

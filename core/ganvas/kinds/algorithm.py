@@ -17,7 +17,9 @@ from ganvas.kinds.records import Terms
 if TYPE_CHECKING:
     from ganvas.kinds.evaluation import Stage
 
-__all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped"]
+__all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped", "visible"]
+
+BLOCK = 64  # samples whose latents are drawn at once
 
 
 class Step:
@@ -142,11 +144,32 @@ class Preview:
         images: (N, C, H, W) in [-1, 1].
         columns: pictures per row.
         embedding: the points that it is a picture of, or None.
+        rows: what each row shows, where that is said.
     """
 
     images: Tensor
     columns: int = field(default=8)
     embedding: Embedding | None = None
+    rows: Sequence[str] = ()
+
+    def grid(self) -> Tensor:
+        """All images as one picture (3, H', W') in [0, 1] on the CPU, with borders of a pixel between them."""
+        from torchvision.utils import make_grid
+
+        return make_grid(visible(self.images), nrow=self.columns, padding=1)
+
+
+def visible(images: Tensor) -> Tensor:
+    """What a screen can show of (N, C, H, W) in [-1, 1]: grey or RGB (N, 1 or 3, H, W') in [0, 1], on the CPU.
+
+    One channel is grey, three are RGB. Of any other number each channel is grey, and they lie side by side, from the
+    left to the right. What is no number is shown as 0, and what lies beyond the range as its end.
+    """
+    images = images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
+    number, channels, height, width = images.shape
+    if channels in (1, 3):
+        return images
+    return images.transpose(1, 2).reshape(number, 1, height, channels * width)
 
 
 class Algorithm(nn.Module):
@@ -195,6 +218,32 @@ class Algorithm(nn.Module):
         """What ``gives`` promises, by name."""
         networks = self.networks()
         return {name: networks[name] for name in self.gives}
+
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """What samples are made from: latents (number, D) from their prior, and conditions.
+
+        For an algorithm that gives a generator, and makes its samples with ``generate(latents, condition)``. They are
+        drawn in blocks, the conditions even where they are given: the i-th sample of a seed is the same however many
+        are drawn, and its latents are the same under any condition.
+
+        Args:
+            number: of samples.
+            condition: rows (number, K), which are returned as they are; None draws them from the condition's prior.
+            rng: on the networks' device.
+
+        Returns:
+            The latents, and the conditions or None where the stage has none.
+        """
+        prior: Any = self.products()["generator"]
+        own = getattr(self, "condition", None)
+        latents, rows = [], []
+        for _ in range(0, number, BLOCK):
+            latents.append(prior.latents.sample(BLOCK, rng))
+            if own is not None and (drawn := own.sample(BLOCK, rng)) is not None:
+                rows.append(drawn)
+        if condition is None and rows:
+            condition = torch.cat(rows)[:number]
+        return torch.cat(latents)[:number], condition
 
     def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
         """Pictures by name, drawn with the averaged weights; ``batch`` and ``rng`` are the same each time."""

@@ -301,6 +301,14 @@ class Condition(nn.Module):
     def sample(self, number: int, rng: torch.Generator) -> Tensor | None:
         """Conditions (number, K) from the prior, on the generator's device."""
 
+    def numbers(self, *kinds: str) -> list[int]:
+        """Which of the K numbers belong to segments of the given kinds: ``numbers("continuous")``."""
+        found, start = [], 0
+        for segment in self.segments:
+            found += range(start, start + segment.size) if segment.kind in kinds else ()
+            start += segment.size
+        return found
+
     def parse(self, value: Any) -> Tensor:
         """One condition (K,) as a user writes it: a class's number or name, or a list of attributes or numbers."""
         raise ValueError("this stage has no condition")

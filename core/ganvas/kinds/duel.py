@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.kinds.algorithm import Step, Update
-from ganvas.kinds.networks import Discriminator, Generator, Translator
+from ganvas.kinds.data import Segment
+from ganvas.kinds.networks import Discriminator, Generator, Head, Translator
 from ganvas.kinds.objectives import Augmentation, DuelPart, Loss, Regularizer, Side
 from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Critique, Generated, Terms
@@ -156,9 +157,11 @@ class Duel(nn.Module):
             sides, unless an algorithm holds several duels.
         paired: whether the i-th fake is made from what belongs to the i-th real (its condition, its input), so that
             the two can be compared.
+        segments: what the numbers of the samples' conditions mean; empty where nothing is said.
 
     Raises:
-        ValueError: the augmentation lets no gradient pass, the head and the loss do not meet, or a part names no side.
+        ValueError: the augmentation lets no gradient pass, the head does not meet the loss or the condition, or a part
+            names no side.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class Duel(nn.Module):
         names: Mapping[Side, str] | None = None,
         *,
         paired: bool = False,
+        segments: Sequence[Segment] = (),
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -181,16 +185,22 @@ class Duel(nn.Module):
         head = getattr(discriminator, "head", discriminator)
         given, demanded = getattr(head, "gives", frozenset()), getattr(head, "demands", frozenset())
         if lacking := loss.needs - given:
-            raise ValueError(f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}")
+            raise ValueError(
+                f"{type(loss).__name__} needs a head that gives {', '.join(sorted(lacking))}, which "
+                f"{type(head).__name__} does not; `ganvas show loss/{_name(loss)}` has one that does"
+            )
         if unused := demanded - loss.needs:
             raise ValueError(
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
-                f"{', '.join(sorted(unused))}"
+                f"{', '.join(sorted(unused))}; `ganvas show head/{_name(head)}` has a loss that does"
             )
+        if segments and isinstance(head, Head):
+            head.check_condition(segments)
         self._check_layers(discriminator, loss)
         self.generator: Generator | Translator = generator
         self.discriminator: Discriminator = discriminator
         self.paired = paired
+        self.segments = tuple(segments)
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
@@ -342,8 +352,9 @@ class Duel(nn.Module):
                 regularizer.constrain({"generator": self.generator, "discriminator": self.discriminator})
 
 
-def _name(regularizer: Regularizer) -> str:
-    return getattr(regularizer, "component_name", type(regularizer).__name__.lower())
+def _name(part: nn.Module) -> str:
+    """What a spec calls a part."""
+    return getattr(part, "component_name", type(part).__name__.lower())
 
 
 def _side(part: DuelPart) -> Side:

@@ -119,7 +119,8 @@ class Sampler(ABC):
     """Better samples out of a trained stage, by truncation or rejection, say. Built with ``(stage)``.
 
     It draws with what the stage's algorithm offers: ``products()`` (the generator with its ``latents``, the
-    discriminator), ``condition``, whose ``sample(number, rng)`` draws rows or gives None where there is none, and
+    discriminator), ``condition``, whose ``sample(number, rng)`` draws rows or gives None where there is none,
+    ``draw(number, condition, rng)``, which draws latents and rows as the stage itself does, and
     ``generate(latents, condition, truncation=1.0)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K)
     or None, as the generator's ``truncated`` does at that strength.
 
@@ -145,6 +146,21 @@ class Sampler(ABC):
             condition: rows (number, K), or None to draw them as the stage's prior says.
             rng: on the stage's device; the source of all that is random.
         """
+
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """The latents (number, D) and conditions, rows (number, K) or None, that ``generate`` makes the samples from.
+
+        Where a sampler offers it, one can interpolate between its samples, traverse them and calculate with them.
+        """
+        raise ValueError(
+            f"the sampler {getattr(self, 'component_name', type(self).__name__)!r} does not tell the latents of its "
+            "samples (it offers no draw); leave it out"
+        )
+
+    def generate(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        """What ``draw`` gives, moved or not -> samples (N, C, H, W) in [-1, 1]; as the stage makes them, by default."""
+        algorithm: Any = self.stage.algorithm
+        return algorithm.generate(latents, condition)
 
 
 def _check_needs(kind: str, part: Metric | Sampler, algorithm: Algorithm) -> None:

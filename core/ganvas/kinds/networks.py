@@ -18,6 +18,7 @@ from ganvas.kinds.options import Progress
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
 
 if TYPE_CHECKING:
+    from ganvas.kinds.data import Segment
     from ganvas.kinds.duel import Match
 
 __all__ = [
@@ -142,11 +143,22 @@ class Head(nn.Module):
         """(N, F, *S) -> a critique with scores (N, *S)."""
 
     def terms(self, match: Match) -> Terms:
-        """Further terms, weighted, of the objective of ``match.side``.
+        """Further terms, weighted, of the objective of ``match.side`` (the classes' loss of AC-GAN).
 
-        None, unless the head has some (the classes' loss of AC-GAN).
+        Those of the head that it wraps as ``self.head``, unless it has others; a head with terms of its own adds them
+        to these.
         """
-        return {}
+        head = getattr(self, "head", None)
+        return head.terms(match) if isinstance(head, Head) else {}
+
+    def check_condition(self, segments: Sequence[Segment]) -> None:
+        """Raises ``ValueError`` where its terms cannot use a condition of this meaning.
+
+        Called when the duel is built, if the algorithm says what the condition's numbers mean.
+        """
+        head = getattr(self, "head", None)
+        if isinstance(head, Head):
+            head.check_condition(segments)
 
 
 class Discriminator(Network):

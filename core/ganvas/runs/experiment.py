@@ -401,8 +401,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         for name, preview in previews.items():
             path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
             path.parent.mkdir(exist_ok=True)
-            images_shown = preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
-            save_image(images_shown, path, nrow=preview.columns, padding=1)
+            save_image(preview.grid(), path)
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
     def measure_now(index: int, average: Average | None) -> dict[str, float]:

@@ -5,6 +5,7 @@ They are registered as ``double`` of each kind while a component is checked. Not
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from ganvas.kinds.records import Critique, Latents, Terms
 from ganvas.registry.hooks import hookimpl
 from ganvas.spec.build import fork_random
 
-__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "images", "stage", "trained", "training"]
+__all__ = ["DOUBLES", "Arena", "Fit", "Plugin", "arena", "images", "stage", "step", "trained", "training"]
 
 NUMBER = 24  # samples of the double of a data set
 FEATURES = 12  # width of what heads, classifiers and the losses' own networks are given
@@ -154,7 +155,9 @@ class Discriminator(networks.Discriminator):
         first = torch.nn.functional.softplus(self.first(samples))
         features = torch.nn.functional.softplus(self.second(first))
         critique = self.head(features, condition)
-        critique.features, critique.layers = features, {"first": first, "second": features}
+        # Whatever they are called: a loss may ask for layers of other names.
+        maps = itertools.cycle((first, features))
+        critique.features, critique.layers = features, dict(zip(self.layers, maps, strict=False))
         return critique
 
 
@@ -324,10 +327,8 @@ class Arena(algorithm.Algorithm):
         return getattr(made, "samples", made)
 
     def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
-        generator: Any = self.duel.generator
         rng = rng if rng is not None else torch.Generator(self.data.device)
-        latents = generator.latents.sample(number, rng)
-        return self.generate(latents, self.condition.sample(number, rng) if condition is None else condition)
+        return self.generate(*self.draw(number, condition, rng))
 
 
 class Fit(algorithm.Algorithm):
@@ -402,12 +403,28 @@ def training(
     return made
 
 
+def step(given: data.Data, number: int, index: int = 0) -> algorithm.Step:
+    """An engine's step with a batch of the first samples."""
+    made = algorithm.Step(
+        index=index,
+        size=number,
+        steps=100,
+        device=given.device,
+        rng=torch.Generator(given.device).manual_seed(index),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
+    made.batch = next(given.batches(number))
+    return made
+
+
 def arena(given: data.Data, condition: tuple[int, ...] | None, *, paired: bool = False, **parts: Any) -> Arena:
     """A duel of doubles, but for the parts that are given; on the labels, where there is a condition.
 
     ``paired``: fakes are made from the conditions of the reals.
     """
     shape = given.shape
+    judged = NoCondition(given) if condition is None else Condition(given)
     made = duel.Duel(
         parts.get("discriminator") or Discriminator(shape, condition, head=Head),  # type: ignore[arg-type]
         parts.get("loss") or Loss(),
@@ -415,8 +432,9 @@ def arena(given: data.Data, condition: tuple[int, ...] | None, *, paired: bool =
         parts.get("regularizers", ()),
         parts.get("generator") or Generator(shape, condition),
         paired=paired,
+        segments=judged.segments,
     )
-    return Arena(given, made, NoCondition(given) if condition is None else Condition(given))
+    return Arena(given, made, judged)
 
 
 def stage(given: data.Data, condition: tuple[int, ...] | None) -> TrainedStage:

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganvas.kinds.algorithm import Step
 from ganvas.kinds.records import Critique
 from ganvas.registry.bases import BrokenComponent
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
 from ganvas.testing.doubles import FEATURES
 from ganvas.testing.probes import follows_devices, options_stay, resumes, seeded_states
-from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
+from ganvas.testing.suite import CLASSES, Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
 
@@ -23,8 +24,14 @@ SIDES = ("discriminator", "generator")
 NUMBER = 6
 
 
-def critique(scores: Tensor, loss: Any, host: Any, seed: int = 0) -> Critique:
-    """A critique with these scores (N, *S), features and layers to match, and the fields that the loss needs."""
+def critique(scores: Tensor, loss: Any, host: Any, seed: int = 0, *, learning: bool = False) -> Critique:
+    """A critique with these scores (N, *S), and features, layers, a class and a step to match.
+
+    A head that gives what the loss needs makes these fields of the features.
+
+    Args:
+        learning: the features and the layers ask for gradients.
+    """
     rng = torch.Generator().manual_seed(seed)
     number, places = len(scores), scores.shape[1:]
 
@@ -33,22 +40,48 @@ def critique(scores: Tensor, loss: Any, host: Any, seed: int = 0) -> Critique:
 
     # The same at every place, as the scores are where patches are compared with single scores.
     features = drawn(number, FEATURES).view(number, FEATURES, *[1] * len(places)).expand(-1, -1, *places).contiguous()
-    layers = {"first": drawn(number, 4, 6, 6), "second": features}
-    fields: dict[str, Any] = {}
+    layers = {"first": drawn(number, 4, 6, 6), **{name: drawn(number, 4, 6, 6) for name in loss.layers}}
+    for value in (features, *layers.values()):
+        value.requires_grad_(learning)
+    condition, fields = None, {}
     if loss.needs:
-        fields = _head(loss.needs, host).to(scores)(features).fields
-    return Critique(scores, features, layers, None, drawn(number, 1, 8, 8), **fields)
+        head, shape = _head(loss.needs, host)
+        condition = torch.eye(CLASSES).to(scores)[torch.arange(number) % CLASSES] if shape is not None else None
+        fields = head.to(scores)(features, condition).fields
+    return Critique(
+        scores, features, {**layers, "second": features}, condition, drawn(number, 1, 8, 8), _step(scores), **fields
+    )
 
 
-def _head(needs: frozenset[str], host: Any) -> Any:
-    """A head, of any plugin, that gives what a loss needs."""
+def _step(scores: Tensor) -> Step:
+    """A moment halfway through a training: what is scheduled has moved."""
+    return Step(
+        index=50,
+        size=len(scores),
+        steps=100,
+        device=scores.device,
+        rng=torch.Generator(scores.device).manual_seed(0),
+        draw=lambda source, size: {},
+        note_length=lambda: None,
+    )
+
+
+def _head(needs: frozenset[str], host: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """A head, of any plugin, that gives what a loss needs, and the shape of the condition that it was built for.
+
+    The same weights each time: one head judges the reals and the fakes.
+    """
     for entry in host.entries("head"):
         try:
             found = host.resolve(entry)
         except BrokenComponent:
             continue
-        if needs <= found.gives:
-            return found(FEATURES, None)
+        for condition in (None, (CLASSES,)) if needs <= found.gives else ():
+            try:
+                with fork_random(0):
+                    return found(FEATURES, condition), condition
+            except (TypeError, ValueError):  # it has options to be given, or cannot do without a condition
+                continue
     raise Broken(f"it needs {', '.join(sorted(needs))}, which no installed head gives")
 
 
@@ -113,8 +146,8 @@ def gradients_have_the_right_sign(subject: Subject, case: Case) -> None:
     # The discriminator is wrong, and then the generator is beaten: both have to move.
     wrong, beaten = (spread - 2, spread + 2), (spread + 2, spread - 2)
     _, real, fake = both(subject, case, *wrong)["discriminator"]
-    if not real.any() and not fake.any():
-        raise Broken("discriminator() has no gradient at the scores")
+    if not real.any() and not fake.any() and not _learns(subject, case, "discriminator"):
+        raise Broken("discriminator() has no gradient: neither at scores nor at features nor at layers")
     if (real > 0).any():
         raise Broken(f"descending discriminator() lowers real scores (gradient {real.max():.3g} at scores near -2)")
     if (fake < 0).any():
@@ -122,18 +155,19 @@ def gradients_have_the_right_sign(subject: Subject, case: Case) -> None:
     _, _, fake = both(subject, case, *beaten)["generator"]
     if (fake > 0).any():
         raise Broken(f"descending generator() lowers fake scores (gradient {fake.max():.3g} at scores near -2)")
-    if not fake.any():
-        loss = subject.build(case)
-        judged = critique(torch.zeros(NUMBER, device=case.device), loss, subject.host, 2)
-        leaves = [
-            value.requires_grad_(True) for value in (judged.features, judged.layers["first"]) if value is not None
-        ]
-        value = terms(
-            loss, "generator", critique(torch.ones(NUMBER, device=case.device), loss, subject.host, 1), judged
-        )
-        grads = torch.autograd.grad(value, leaves, allow_unused=True) if value.requires_grad else ()
-        if not any(grad is not None and grad.any() for grad in grads):
-            raise Broken("generator() has no gradient at the fakes: neither at scores nor at features nor at layers")
+    if not fake.any() and not _learns(subject, case, "generator"):
+        raise Broken("generator() has no gradient at the fakes: neither at scores nor at features nor at layers")
+
+
+def _learns(subject: Subject, case: Case, side: str) -> bool:
+    """Whether a side has a gradient at the features or the layers of the fakes."""
+    loss = subject.build(case)
+    real = critique(torch.ones(NUMBER, device=case.device), loss, subject.host, 1)
+    fake = critique(torch.zeros(NUMBER, device=case.device), loss, subject.host, 2, learning=True)
+    value = terms(loss, side, real, fake)
+    leaves = [fake.features, *(layer for name, layer in fake.layers.items() if name != "second")]
+    grads = torch.autograd.grad(value, leaves, allow_unused=True) if value.requires_grad else ()  # type: ignore[arg-type]
+    return any(grad is not None and bool(grad.any()) for grad in grads)
 
 
 @suite.check(
@@ -252,10 +286,13 @@ def follows_its_inputs_to_their_device(subject: Subject, case: Case) -> None:
 
 
 def _moved(judged: Critique) -> Critique:
-    fields = {name: value.to("meta") for name, value in judged.fields.items()}
-    layers = {name: value.to("meta") for name, value in judged.layers.items()}
-    samples = judged.samples.to("meta") if judged.samples is not None else None
-    return Critique(judged.scores.to("meta"), layers["second"], layers, None, samples, **fields)
+    def moved(value: Any) -> Any:
+        return value.to("meta") if isinstance(value, Tensor) else value
+
+    fields = {name: moved(value) for name, value in judged.fields.items()}
+    layers = {name: moved(value) for name, value in judged.layers.items()}
+    condition, samples = moved(judged.condition), moved(judged.samples)
+    return Critique(moved(judged.scores), layers["second"], layers, condition, samples, judged.step, **fields)
 
 
 def _named_terms(loss: Any, side: str, real: Critique, fake: Critique) -> dict[str, Tensor]:
@@ -313,15 +350,14 @@ def its_own_network_learns(subject: Subject, case: Case) -> None:
     varied=False,
 )
 def trains_and_resumes(subject: Subject, case: Case) -> None:
-    needs = subject.build(case).needs
+    loss = subject.build(case)
+    head, condition = _head(loss.needs, subject.host) if loss.needs else (None, None)
 
     def make(seed: int) -> doubles.Arena:
         data = case.data()
-        parts: dict[str, Any] = {"loss": subject.build(case, seed)}
-        if needs:
-            head = type(_head(needs, subject.host))
-            parts["discriminator"] = doubles.Discriminator(data.shape, None, head=head)  # type: ignore[arg-type]
         with fork_random(seed):
-            return doubles.arena(data, None, **parts)
+            discriminator = doubles.Discriminator(data.shape, condition, head=type(head) if head else doubles.Head)  # type: ignore[arg-type]
+            discriminator.layers = tuple(loss.layers) or discriminator.layers
+            return doubles.arena(data, condition, loss=subject.build(case, seed), discriminator=discriminator)
 
     resumes(make)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganvas.kinds.networks import Encoder
+from ganvas.kinds.networks import Discriminator, Encoder, Generator
 from ganvas.kinds.options import Trained
 from ganvas.kinds.records import Critique, Generated
 from ganvas.testing import doubles
@@ -32,7 +32,9 @@ __all__ = ["suite"]
 suite = Suite("generator", "translator", "discriminator", "head", "backbone", "encoder", "classifier", "extractor")
 TRAINABLE = tuple(kind for kind in suite.kinds if kind != "extractor")
 NUMBER = 4
+PLACES = (4, 6)  # of the maps that heads are given
 METHOD = {"encoder": "encode"}
+PLAYERS = {"generator": "generator", "discriminator": "discriminator", "head": "discriminator"}  # kind -> side
 
 
 @dataclass
@@ -85,7 +87,7 @@ def call(subject: Subject, network: Any, case: Case, number: int = NUMBER, seed:
                 "samples",
             )
         case "head":
-            features = torch.randn(number, FEATURES, 4, 4, generator=rng).to(case.device)
+            features = torch.randn(number, FEATURES, *PLACES, generator=rng).to(case.device)
             return Call(
                 {"features": features, "condition": condition},
                 lambda given: _judged(network(given["features"], given["condition"])),
@@ -152,8 +154,10 @@ def expect_shapes(subject: Subject, network: Any, case: Case, made: Mapping[str,
         raise Broken(f"{name} of shape {tuple(main.shape)}, where {expected[subject.kind]} was to come")
     if subject.kind in ("discriminator", "head") and (main.dim() < 1 or len(main) != number):
         raise Broken(f"scores of shape {tuple(main.shape)} for {number} samples; (N, *S) was to come")
-    if subject.kind == "head" and main.shape[1:] not in ((), (4, 4), (3, 3), (5, 5)) and main.dim() != 3:
-        raise Broken(f"scores of shape {tuple(main.shape)} for features (N, F, 4, 4); (N, h, w) or (N,) was to come")
+    # A window that spans several places may leave a few scores less.
+    if subject.kind == "head" and (main.dim() != 3 or any(a > b for a, b in zip(main.shape[1:], PLACES))):
+        maps, wanted = ((number, *sizes) for sizes in ((FEATURES, *PLACES), PLACES))
+        raise Broken(f"scores of shape {tuple(main.shape)} for features {maps}; {wanted} was to come")
     for name, value in made.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise Broken(f"{name} has values that are infinite or no number")
@@ -177,6 +181,28 @@ def takes_a_batch_of_one(subject: Subject, case: Case) -> None:
     for training in (True, False) if subject.kind in ("generator", "translator", "discriminator", "head") else (False,):
         network.train(training)
         expect_shapes(subject, network, case, call(subject, network, case, number=1)(), 1)
+
+
+@suite.check(
+    "its critiques carry exactly the layers that `layers` names, in that order, each (N, F, *S)",
+    "critique.layers, or `layers`, which has to be known once it is built",
+    "forward",
+    kinds=("discriminator",),
+    varied=False,
+)
+def carries_the_layers_it_names(subject: Subject, case: Case) -> None:
+    network = subject.build(case)
+    given = call(subject, network, case).inputs
+    for training in (True, False):
+        carried = network.train(training)(given["samples"], given["condition"]).layers
+        if list(carried) != list(network.layers):
+            raise Broken(
+                f"its critiques carry {', '.join(carried) or 'no layers'}, `layers` names "
+                f"{', '.join(network.layers) or 'none'}"
+            )
+        for name, value in carried.items():
+            if value.dim() < 2 or len(value) != NUMBER:
+                raise Broken(f"the layer {name} has the shape {tuple(value.shape)}; ({NUMBER}, F, *S) was to come")
 
 
 @suite.check("scores come once per sample for flat features (N, F)", "forward", "forward", kinds=("head",))
@@ -386,6 +412,8 @@ def gradients_reach_everything(subject: Subject, case: Case) -> None:
     total.backward()
     if all(leaf.grad is None or not leaf.grad.any() for leaf in leaves.values()):
         raise Broken(f"no gradient reaches the {' and '.join(sources)}")
+    if subject.kind in PLAYERS:  # what learns from its own terms alone has to do so in its own update
+        _descend(added(arena(network, case), PLAYERS[subject.kind], case))
     lacking = [name for name, p in network.named_parameters() if p.grad is None and name not in frozen]
     if lacking:
         raise Broken(f"no gradient reaches {listed(lacking)}")
@@ -414,6 +442,71 @@ def gradients_have_gradients(subject: Subject, case: Case) -> None:
         raise Broken(f"the second derivative at {listed(wrong)} is infinite or no number")
 
 
+# -- terms of its own, in a duel ---------------------------------------------------------------------------------------
+
+
+def arena(network: Any, case: Case) -> doubles.Arena:
+    """A duel that a generator, a discriminator or a head takes part in; nobody minds what the loss needs."""
+    parts: dict[str, Any] = {}
+    if isinstance(network, Generator):
+        parts["generator"] = network
+    elif isinstance(network, Discriminator):
+        parts["discriminator"] = network
+    else:
+        given: Any = lambda *_: network  # noqa: E731
+        parts["discriminator"] = doubles.Discriminator(case.shape, case.condition, head=given)
+    loss = doubles.Loss()
+    head = getattr(parts.get("discriminator"), "head", parts.get("discriminator"))
+    loss.needs = getattr(head, "demands", frozenset())
+    return doubles.arena(case.data(), case.condition, loss=loss, **parts).to(case.device)
+
+
+def added(made: doubles.Arena, side: str, case: Case, number: int = NUMBER) -> dict[str, Tensor]:
+    """The terms that the networks of a duel add to a side's objective."""
+    match = made.match(side, doubles.step(case.data(), number))  # type: ignore[arg-type]
+    return {**made.duel.discriminator.terms(match), **made.duel.generator.terms(match)}
+
+
+def _descend(terms: Mapping[str, Tensor]) -> None:
+    total = sum(terms.values())
+    if isinstance(total, Tensor) and total.requires_grad:
+        total.backward()
+
+
+@suite.check(
+    "the terms that it adds are finite scalars, for a batch of one and under bfloat16 autocast too, and teach the "
+    "player in whose update they are",
+    "statistics over the batch, half precision, a detach(), or a term on the wrong side",
+    "terms",
+    kinds=tuple(PLAYERS),
+)
+def its_own_terms_teach(subject: Subject, case: Case) -> None:
+    made = arena(subject.build(case), case)
+    players: dict[str, nn.Module] = {"discriminator": made.duel.discriminator, "generator": made.duel.generator}
+    sides = {side: added(made, side, case) for side in players}
+    if not any(sides.values()):
+        skip("it adds no terms")
+    for side, terms in sides.items():
+        for name, value in terms.items():
+            if not isinstance(value, Tensor) or value.dim() != 0:
+                came = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise Broken(f"{name} is {came} on the {side}'s side; a scalar tensor was to come")
+        with torch.autocast(case.device, torch.bfloat16):
+            short = added(made, side, case)
+        tried = {"": terms, " for one sample": added(made, side, case, 1), " under bfloat16": short}
+        for when, values in tried.items():
+            for name, value in values.items():
+                if not value.isfinite():
+                    raise Broken(f"{name} is {value.item()} on the {side}'s side{when}")
+        made.zero_grad()
+        _descend(terms)
+        gradients = [p.grad for p in players[side].parameters() if p.grad is not None]
+        if terms and not any(gradient.any() for gradient in gradients):
+            raise Broken(f"{listed(list(terms))} has no gradient at the {side}, in whose update it is")
+        if not all(gradient.isfinite().all() for gradient in gradients):
+            raise Broken(f"the gradient of {listed(list(terms))} at the {side} is infinite or no number")
+
+
 # -- conditions, devices, precision ------------------------------------------------------------------------------------
 
 
@@ -427,6 +520,10 @@ def uses_its_condition(subject: Subject, case: Case) -> None:
     if case.condition is None:
         skip("there is no condition here")
     network = subject.build(case).eval()
+    seed_everything(4)
+    with torch.no_grad():
+        for parameter in network.parameters():  # a gain that depends on the condition may start with no regard to it
+            parameter.add_(torch.randn_like(parameter), alpha=0.02)
     given = call(subject, network, case)
     condition = given.inputs["condition"]
     assert condition is not None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganvas.kinds.algorithm import Step
 from ganvas.kinds.duel import Match
 from ganvas.kinds.objectives import Augmentation, Regularizer
 from ganvas.registry.bases import BrokenComponent
@@ -23,21 +22,6 @@ __all__ = ["suite"]
 suite = Suite("regularizer", "augmentation")
 NUMBER = 4
 METHOD = {"regularizer": "penalty", "augmentation": "forward"}
-
-
-def step(case: Case, index: int = 0) -> Step:
-    """An engine's step with a batch of the case's images."""
-    made = Step(
-        index=index,
-        size=NUMBER,
-        steps=100,
-        device=torch.device(case.device),
-        rng=torch.Generator(case.device).manual_seed(index),
-        draw=lambda source, size: {},
-        note_length=lambda: None,
-    )
-    made.batch = next(iter(case.data().batches(NUMBER)))
-    return made
 
 
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
@@ -100,7 +84,7 @@ def cases(subject: Subject) -> list[Case]:
 
 
 def match(made: doubles.Arena, side: str, case: Case, index: int = 0) -> Match:
-    found = made.match(side, step(case, index))  # type: ignore[arg-type]
+    found = made.match(side, doubles.step(case.data(), NUMBER, index))  # type: ignore[arg-type]
     for regularizer in made.duel.regularizers:
         found.wants |= regularizer.wants  # type: ignore[operator]
     return found
@@ -141,14 +125,26 @@ def does_something_on_the_sides_it_joins(subject: Subject, case: Case) -> None:
                 raise Broken(f"{name} is {getattr(term, 'shape', type(term).__name__)}; a scalar tensor was to come")
             if not term.isfinite():
                 raise Broken(f"{name} is {term.item()}")
-        total: Any = sum(value.values()) if isinstance(value, dict) else value
-        players: Mapping[str, nn.Module] = made.networks()
-        trained = [p for p in [*players[side].parameters(), *regularizer.parameters()] if p.requires_grad]
-        grads = torch.autograd.grad(total, trained, allow_unused=True) if total.requires_grad else ()
-        if not any(gradient is not None and gradient.any() for gradient in grads):
+        grads = _gradients(made, side, value)
+        if not any(gradient.any() for gradient in grads):
+            # What compares the networks with their past has nothing to say at first: they move, and it is asked again.
+            with torch.no_grad():
+                for parameter in filter(lambda p: p.requires_grad, made.networks()[side].parameters()):
+                    parameter.mul_(1.1)
+            grads = _gradients(made, side, regularizer.penalty(match(made, side, case, index=1)))
+        if not any(gradient.any() for gradient in grads):
             raise Broken(f"its term has no gradient at the {side}, whose update it joins")
-        if not all(gradient.isfinite().all() for gradient in grads if gradient is not None):
+        if not all(gradient.isfinite().all() for gradient in grads):
             raise Broken(f"its gradient at the {side} is infinite or no number")
+
+
+def _gradients(made: doubles.Arena, side: str, value: Any) -> list[Tensor]:
+    """Those of a term, or of several, at what is trained on a side, as far as they reach it."""
+    total: Any = sum(value.values()) if isinstance(value, dict) else value
+    trained = [p for p in [*made.networks()[side].parameters(), *own(made).parameters()] if p.requires_grad]
+    if not isinstance(total, Tensor) or not total.requires_grad:
+        return []
+    return [gradient for gradient in torch.autograd.grad(total, trained, allow_unused=True) if gradient is not None]
 
 
 @suite.check(
@@ -181,9 +177,7 @@ def its_constraint_holds(subject: Subject, case: Case) -> None:
 def takes_a_batch_of_one(subject: Subject, case: Case) -> None:
     made = arena(subject, case)
     for side in sorted(own(made).joins):
-        moment = step(case)
-        moment.batch = {name: value[:1] for name, value in moment.batch.items()}
-        found = made.match(side, moment)
+        found = made.match(side, doubles.step(case.data(), 1))
         found.wants |= own(made).wants
         value = own(made).penalty(found)
         for term in value.values() if isinstance(value, dict) else [value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -135,13 +136,24 @@ def _items(value: Any) -> Iterator[Any]:
         yield value
 
 
+class _Stopped(Exception):
+    """Ends a training in its middle."""
+
+
 def resumes(make: Callable[[int], Any], **options: Any) -> None:
-    """Four iterations in a row against two, then two more in a fresh instance; raises ``Broken``."""
+    """Four iterations in a row against four with a stop after two, in a fresh instance then; raises ``Broken``."""
+
+    def stop(index: int, path: Path) -> None:
+        if index == 2:
+            raise _Stopped
+
     with tempfile.TemporaryDirectory() as name:
         through = make(0)
         start = {key: value.clone() for key, value in tensors_of(through).items()}
         doubles.training(through, 4, Path(name) / "through", **options)
-        doubles.training(make(0), 2, Path(name) / "stopped", **options)
+        # Stopped, not ended: schedules and progress look at the whole length.
+        with contextlib.suppress(_Stopped):
+            doubles.training(make(0), 4, Path(name) / "stopped", checkpoint_every=2, saved=stop, **options)
         resumed = doubles.training(make(1), 4, Path(name) / "stopped", **options)
     there, here = tensors_of(through), tensors_of(resumed)
     moved = [key for key in there if key not in start or not torch.equal(there[key], start[key])]

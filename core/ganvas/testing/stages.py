@@ -17,7 +17,7 @@ from ganvas.engine.training import check_updates
 from ganvas.kinds import algorithm as algorithms
 from ganvas.kinds.algorithm import Preview
 from ganvas.kinds.data import Data
-from ganvas.kinds.evaluation import Measurement
+from ganvas.kinds.evaluation import Measurement, Sampler
 from ganvas.registry.hooks import StageRecord, implementations
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
@@ -190,6 +190,32 @@ def samples_are_pictures(subject: Subject, case: Case) -> None:
         raise Broken(f"values up to {results[0].abs().max():.3g}")
     if not torch.equal(results[0], results[1]):
         raise Broken("two samples under one rng differ")
+
+
+@suite.check(
+    "sample is generate(*draw(number, condition, rng)), where there is a generate; a sampler may have no draw",
+    "sample draws in another way than draw",
+    "sample",
+    kinds=("algorithm", "sampler"),
+)
+def samples_are_made_of_what_is_drawn(subject: Subject, case: Case) -> None:
+    if subject.kind == "algorithm":
+        made: Any = algorithm(subject, case).eval()
+        offered = hasattr(made, "generate")
+    else:
+        made = subject.build(case, given=(doubles.stage(case.data(), None),))
+        offered = type(made).draw is not Sampler.draw
+    if not offered:
+        skip("it does not tell its latents")
+    with torch.no_grad():
+        seed_everything(0)
+        samples = made.sample(NUMBER, None, rng=torch.Generator(case.device).manual_seed(1))
+        latents, rows = made.draw(NUMBER, None, rng=torch.Generator(case.device).manual_seed(1))
+        again = made.generate(latents, rows)
+    if len(latents) != NUMBER or (rows is not None and len(rows) != NUMBER):
+        raise Broken(f"{len(latents)} latents for {NUMBER} samples")
+    if not torch.allclose(samples, again, atol=1e-5):
+        raise Broken(f"they differ by {(samples - again).abs().max():.3g}")
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------

@@ -97,8 +97,8 @@ class Gan(Algorithm):
             regularizers,
             network,
             paired=fakes == "batch" and self.condition.shape is not None,
+            segments=self.condition.segments,
         )
-        self.duel.segments = tuple(self.condition.segments)
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes
         self.generator_fakes = generator_fakes
@@ -158,12 +158,9 @@ class Gan(Algorithm):
         """
         device = next(self.duel.generator.parameters()).device
         rng = rng if rng is not None else torch.Generator(device)
-        latents = self.duel.generator.latents.sample(number, rng)
-        if condition is None:
-            condition = self.condition.sample(number, rng)
-        elif condition.dim() == len(self.condition.shape or ()):
+        if condition is not None and condition.dim() == len(self.condition.shape or ()):
             condition = condition.expand(number, *condition.shape)
-        return self.generate(latents, condition)
+        return self.generate(*self.draw(number, condition, rng))
 
     def generate(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1].

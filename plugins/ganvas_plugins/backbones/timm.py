@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import timm
 import torch
@@ -27,13 +27,18 @@ class Timm(Backbone):
     pre-activated ones included, DenseNets, EfficientNets, MobileNets, RegNets); networks that cut the image into
     patches (ConvNeXt, vision transformers) have no such stem: ``auto`` leaves them as they are, ``small`` refuses them.
 
-    Images (N, C, H, W) in [-1, 1] give features (N, F) after timm's own pooling. Networks with pretrained weights get
-    their images normalised as in their pretraining; a 7x7 kernel that has to shrink keeps its 3x3 centre.
+    Images (N, C, H, W) in [-1, 1] give features (N, F) after timm's own pooling. The network sees them as
+
+        ((images + 1) / 2 - ``mean``) / ``deviation``,
+
+    with timm's own constants where ``pretrained``, otherwise as they are (a mean and a deviation of 0.5). A 7x7 kernel
+    with pretrained weights that has to shrink keeps its 3x3 centre.
 
     ``weights`` takes what any training left, as long as it holds this network: timm's own files, whose classification
     layer is passed over, and checkpoints of other libraries, in which the network is one of several and ``prefix`` says
-    which (``backbone.``). Its tensors are found by name, or by their order where a wrapper numbers the layers. Such a
-    network gets its images in [-1, 1].
+    which (``backbone.``). Its tensors are found by name, or by their order where a wrapper numbers the layers. A file
+    does not tell how the images of that training were normalised: unless they were in [-1, 1], give ``mean`` and
+    ``deviation`` (for ImageNet mostly [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225]).
 
     Source: Wightman, "PyTorch Image Models", 2019; small stem: Chen et al., "A Simple Framework for Contrastive
     Learning of Visual Representations", 2020, appendix B.9.
@@ -56,6 +61,15 @@ class Timm(Backbone):
         prefix: Annotated[
             str, Field(description="what stands before the model's names in that file, such as backbone.")
         ] = "",
+        mean: Annotated[
+            list[float] | None,
+            Field(
+                description="per channel or one for all, of images in [0, 1], that the network's training subtracted"
+            ),
+        ] = None,
+        deviation: Annotated[
+            list[float] | None, Field(description="likewise, that it divided by; goes with mean")
+        ] = None,
         stem: Annotated[
             Literal["auto", "small", "original"],
             Field(description="first layers: for small images under 64 pixels (auto), always small, or timm's own"),
@@ -74,6 +88,16 @@ class Timm(Backbone):
             raise ValueError(
                 f"prefix {prefix!r} is for the names in a file of weights; give the option weights, or drop prefix"
             )
+        if (mean is None) != (deviation is None):
+            given, other = ("mean", "deviation") if deviation is None else ("deviation", "mean")
+            raise ValueError(f"{given} goes with {other}: give both, or neither")
+        for name, values in (("mean", mean), ("deviation", deviation)):
+            if values is not None and len(values) not in (1, channels):
+                raise ValueError(
+                    f"{name} has {len(values)} numbers for {channels} channels; give one each, or one for all"
+                )
+        if deviation is not None and min(deviation) <= 0:
+            raise ValueError(f"deviation must be greater than 0, not {min(deviation):g}: the images are divided by it")
         fetched = pretrained and torch.get_default_device().type != "meta"  # sizes only: nothing to fetch
         self.model = _create(model, fetched, channels, (height, width), config)
         self.features = getattr(self.model, "head_hidden_size", None) or self.model.num_features
@@ -84,14 +108,15 @@ class Timm(Backbone):
             load(self.model, Path(weights), prefix, (classifier,) if isinstance(classifier, str) else tuple(classifier))
         if hasattr(self.model, "forward_intermediates"):  # a few families got it late
             self.layers = tuple(f"stage{index}" for index, _ in enumerate(self.model.feature_info))
-        mean, deviation = (config.mean, config.std) if pretrained else ((0.5,), (0.5,))
-        if len(mean) != channels:
-            mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
-        # [-1, 1] -> [0, 1] -> the pretraining's normalisation, as one affine map
-        deviation = torch.tensor(deviation).view(1, -1, 1, 1)
-        self.register_buffer("scale", 0.5 / deviation)
-        self.register_buffer("offset", (0.5 - torch.tensor(mean).view(1, -1, 1, 1)) / deviation)
-        self.normalise = pretrained
+        self.normalise = pretrained or mean is not None
+        if mean is None or deviation is None:
+            mean, deviation = (config.mean, config.std) if pretrained else ((0.5,), (0.5,))
+            if len(mean) not in (1, channels):
+                mean, deviation = (sum(mean) / len(mean),), (sum(deviation) / len(deviation),)
+        # [-1, 1] -> [0, 1] -> the training's normalisation, as one affine map
+        deviations = torch.tensor(deviation).view(1, -1, 1, 1)
+        self.register_buffer("scale", 0.5 / deviations)
+        self.register_buffer("offset", (0.5 - torch.tensor(mean).view(1, -1, 1, 1)) / deviations)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(self._normalised(images))
@@ -138,7 +163,7 @@ class Timm(Backbone):
                 self.model.set_submodule(pool, nn.Identity())
 
 
-def _create(model: str, pretrained: bool, channels: int, size: tuple[int, int], config: object) -> nn.Module:
+def _create(model: str, pretrained: bool, channels: int, size: tuple[int, int], config: Any) -> nn.Module:
     options = {"num_classes": 0, "in_chans": channels}
     if getattr(config, "fixed_input_size", False):
         options["img_size"] = size
@@ -148,7 +173,8 @@ def _create(model: str, pretrained: bool, channels: int, size: tuple[int, int], 
         except Exception as error:  # each way of fetching has errors of its own
             raise MissingData(
                 f"cannot fetch timm's weights of {model!r} ({type(error).__name__}); run once with a network, "
-                f"or download them elsewhere and give the backbone's option weights"
+                f"or download them elsewhere and give the backbone's options weights: FILE, mean: "
+                f"{list(config.mean)} and deviation: {list(config.std)}"
             ) from error
     try:
         network = timm.create_model(model, pretrained=False, **options)

@@ -38,6 +38,9 @@ class DcganDiscriminator(TrunkDiscriminator):
             Literal["batch", "none"], Field(description="normalisation after all layers but the first")
         ] = "batch",
         head: Annotated[Use[Head], Field(description="what turns the features into scores")] = "linear",
+        spectral_norm: Annotated[
+            bool, Field(description="divide each layer's weight, the head's too, by its largest singular value")
+        ] = False,
         conditional: Annotated[bool, Field(description="put the condition beside the image as constant maps")] = False,
     ) -> None:
         super().__init__()
@@ -60,5 +63,4 @@ class DcganDiscriminator(TrunkDiscriminator):
             )
         blocks["features"] = nn.Flatten()
         places = (shape[-2] >> depth) * (shape[-1] >> depth)
-        self.assemble(blocks, head(widths[-1] * places, condition), conditional)
-        initialise(self)
+        self.assemble(blocks, head(widths[-1] * places, condition), conditional, spectral_norm, initialise)

@@ -32,6 +32,9 @@ class GlobalDiscriminator(TrunkDiscriminator):
         ] = 16,
         max_channels: Annotated[int, Field(ge=1, description="no layer is wider than this")] = 512,
         head: Annotated[Use[Head], Field(description="what turns the features into scores")] = "linear",
+        spectral_norm: Annotated[
+            bool, Field(description="divide each layer's weight, the head's too, by its largest singular value")
+        ] = False,
         conditional: Annotated[bool, Field(description="put the condition beside the image as constant maps")] = False,
     ) -> None:
         super().__init__()
@@ -50,7 +53,7 @@ class GlobalDiscriminator(TrunkDiscriminator):
         places = (shape[-2] >> depth) * (shape[-1] >> depth)
         blocks["base"] = nn.Sequential(nn.Conv2d(last, last, 3, padding=1), _leaky())
         blocks["features"] = nn.Sequential(nn.Flatten(), nn.Linear(last * places, last), _leaky())
-        self.assemble(blocks, head(last, condition), conditional)
+        self.assemble(blocks, head(last, condition), conditional, spectral_norm)
 
 
 def _leaky() -> nn.Module:

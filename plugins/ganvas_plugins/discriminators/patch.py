@@ -39,6 +39,9 @@ class PatchDiscriminator(TrunkDiscriminator):
         head: Annotated[
             Use[Head], Field(description="what turns the feature map into a map of scores")
         ] = MappingProxyType({"use": "linear", "kernel": 4}),
+        spectral_norm: Annotated[
+            bool, Field(description="divide each layer's weight, the head's too, by its largest singular value")
+        ] = False,
         conditional: Annotated[bool, Field(description="put the condition beside the image as constant maps")] = False,
     ) -> None:
         super().__init__()
@@ -62,5 +65,4 @@ class PatchDiscriminator(TrunkDiscriminator):
                 normalisation(norm, widths[level]),
                 nn.LeakyReLU(0.2),
             )
-        self.assemble(blocks, head(widths[-1], condition), conditional)
-        initialise(self)
+        self.assemble(blocks, head(widths[-1], condition), conditional, spectral_norm, initialise)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganvas import Head, Use
 from ganvas_plugins.discriminators.trunk import TrunkDiscriminator
 from ganvas_plugins.equalised import ScaledLeakyReLU, equalise
+from ganvas_plugins.heads.minibatch_stddev import group_deviations
 from ganvas_plugins.layers import halvings
 from ganvas_plugins.resampling import Filter
 
@@ -19,11 +20,11 @@ class StyleGan2Discriminator(TrunkDiscriminator):
 
     A 1x1 convolution to C channels; then, until the shorter side is 4 to 7 pixels, residual blocks that halve the image
     and double the channels (up to ``max_channels``), y = (F(x) + S(x)) / √2 with two 3x3 convolutions in F and a 1x1
-    one in S, filtered by [1, 3, 3, 1] before they halve; the deviation over ``group`` samples as a further map; a 3x3
-    convolution; a dense layer; the head. Leaky ReLU (0.2) times √2; all weights, the head's included, have an equalised
-    learning rate. The paper's config F has ``channels`` 32 for 1024x1024 images, 64 for 512x512, 128 for 256x256. Sizes
-    that cannot be halved so raise ``ValueError``. Features (N, F), scores (N,); a score depends on the others of its
-    group, unless ``group`` is 1.
+    one in S, filtered by [1, 3, 3, 1] before they halve; the deviation over ``group_size`` samples as a further map; a
+    3x3 convolution; a dense layer; the head. Leaky ReLU (0.2) times √2; all weights, the head's included, have an
+    equalised learning rate. The paper's config F has ``channels`` 32 for 1024x1024 images, 64 for 512x512, 128 for
+    256x256. Sizes that cannot be halved so raise ``ValueError``. Features (N, F), scores (N,); a score depends on the
+    others of its group, unless ``group_size`` is 1.
 
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, section 4 and appendix B; the
     deviation from "Progressive Growing of GANs for Improved Quality, Stability, and Variation", 2018, section 3.
@@ -38,7 +39,9 @@ class StyleGan2Discriminator(TrunkDiscriminator):
             int, Field(ge=1, description="channels at full resolution; each halving doubles them")
         ] = 32,
         max_channels: Annotated[int, Field(ge=1, description="no layer is wider than this")] = 512,
-        group: Annotated[int, Field(ge=1, description="samples whose deviation a map shows; 1 compares none")] = 4,
+        group_size: Annotated[
+            int, Field(ge=1, description="samples that are compared with one another; 1 compares none")
+        ] = 4,
         head: Annotated[Use[Head], Field(description="what turns the features into scores")] = "linear",
         conditional: Annotated[bool, Field(description="put the condition beside the image as constant maps")] = False,
     ) -> None:
@@ -52,11 +55,10 @@ class StyleGan2Discriminator(TrunkDiscriminator):
         last = widths[-1]
         places = (shape[-2] >> depth) * (shape[-1] >> depth)
         blocks["base"] = nn.Sequential(
-            MinibatchDeviation(group), nn.Conv2d(last + 1, last, 3, padding=1), ScaledLeakyReLU()
+            GroupDeviation(group_size), nn.Conv2d(last + 1, last, 3, padding=1), ScaledLeakyReLU()
         )
         blocks["features"] = nn.Sequential(nn.Flatten(), nn.Linear(last * places, last), ScaledLeakyReLU())
-        self.assemble(blocks, head(last, condition), conditional)
-        equalise(self)
+        self.assemble(blocks, head(last, condition), conditional, initialise=equalise)
 
 
 class ResidualBlock(nn.Module):
@@ -78,19 +80,16 @@ class ResidualBlock(nn.Module):
         return (self.main(maps) + self.skip(maps)) / math.sqrt(2)
 
 
-class MinibatchDeviation(nn.Module):
-    """One more map, constant over an image: the standard deviation within a group of samples, averaged over all places.
+class GroupDeviation(nn.Module):
+    """One more map, constant over an image: the deviation within its group of samples, averaged over all places.
 
-    (N, C, H, W) -> (N, C + 1, H, W). A batch that does not divide into such groups has the largest ones that fit.
+    (N, C, H, W) -> (N, C + 1, H, W); groups as in ``head: minibatch-stddev``.
     """
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group_size: int) -> None:
         super().__init__()
-        self.group = group
+        self.group_size = group_size
 
     def forward(self, maps: Tensor) -> Tensor:
-        group = max(size for size in range(1, self.group + 1) if len(maps) % size == 0)
-        grouped = maps.float().unflatten(0, (group, -1))
-        deviation = (grouped.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
-        seen = deviation.repeat(group).to(maps.dtype)[:, None, None, None]
-        return torch.cat([maps, seen.expand(-1, -1, *maps.shape[-2:])], dim=1)
+        deviation = group_deviations(maps.float(), self.group_size, 1).to(maps.dtype)
+        return torch.cat([maps, deviation[:, :, None, None].expand(-1, -1, *maps.shape[-2:])], dim=1)

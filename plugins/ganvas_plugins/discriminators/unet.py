@@ -1,15 +1,16 @@
 """``discriminator: unet``."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.functional import relu
 
 from ganvas import Critique, Discriminator, Head, Use
 from ganvas_plugins.discriminators.trunk import TrunkDiscriminator
 from ganvas_plugins.layers import beside, halvings, normalise_spectrally
+from ganvas_plugins.residual import DownBlock, PooledFeatures, UpBlock
 
 
 class UnetDiscriminator(Discriminator):
@@ -43,9 +44,9 @@ class UnetDiscriminator(Discriminator):
             int, Field(ge=1, description="channels of the first level; the next ones double them")
         ] = 64,
         max_channels: Annotated[int, Field(ge=1, description="no layer is wider than this")] = 1024,
-        norm: Annotated[
-            Literal["spectral", "none"], Field(description="normalisation of all weights, the heads' included")
-        ] = "spectral",
+        spectral_norm: Annotated[
+            bool, Field(description="divide each layer's weight, the heads' too, by its largest singular value")
+        ] = True,
         head: Annotated[
             Use[Head], Field(description="what turns features into scores; one for the image, one for its pixels")
         ] = "linear",
@@ -56,15 +57,14 @@ class UnetDiscriminator(Discriminator):
         inputs = TrunkDiscriminator.input_channels(shape, condition, conditional)
         widths = [min(max_channels, channels * 2**level) for level in range(depth)]
         self.encoder = nn.ModuleDict()
-        for level, width in enumerate(widths):
-            self.encoder[f"encoder{level}"] = ResidualBlock(
-                widths[level - 1] if level else inputs, width, "down", first=level == 0
-            )
+        for level, (given, made) in enumerate(zip([inputs, *widths], widths)):
+            self.encoder[f"encoder{level}"] = DownBlock(given, made, made, halve=True, first=level == 0)
+        self.pool = PooledFeatures()
         self.decoder = nn.ModuleDict()
         coarser = widths[-1]
         for level in reversed(range(depth)):
             finer = widths[level - 1] if level else channels
-            self.decoder[f"decoder{level}"] = ResidualBlock(coarser, finer, "up")
+            self.decoder[f"decoder{level}"] = UpBlock(coarser, finer, None)
             coarser = 2 * finer  # with the encoder's map of that resolution beside it
         self.head, self.pixels = head(widths[-1], condition), head(channels, condition)
         if self.head.gives or type(self.head).terms is not Head.terms:
@@ -75,7 +75,7 @@ class UnetDiscriminator(Discriminator):
         self.layers = (*self.encoder, *self.decoder, "pixels")
         self.concatenates = conditional
         self.conditional = conditional or self.head.conditional
-        if norm == "spectral":
+        if spectral_norm:
             normalise_spectrally(self)
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
@@ -83,7 +83,7 @@ class UnetDiscriminator(Discriminator):
         layers: dict[str, Tensor] = {}
         for name, block in self.encoder.items():
             layers[name] = maps = block(maps)
-        features = relu(maps).sum((2, 3))
+        features = self.pool(maps)
         for level, (name, block) in zip(reversed(range(len(self.encoder))), self.decoder.items(), strict=True):
             layers[name] = maps = block(maps)
             if level > 0:
@@ -93,24 +93,3 @@ class UnetDiscriminator(Discriminator):
         layers["pixels"] = pixels[:, None]
         scores = torch.cat([pixels, image[:, None, None].expand_as(pixels)], dim=1)
         return Critique(scores, features=features, layers=layers)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip; halves a map by averaging or doubles it by repetition.
-
-    (N, I, H, W) -> (N, O, H/2, W/2) or (N, O, 2H, 2W). ReLU before each convolution, but not on the image (``first``).
-    """
-
-    def __init__(self, inputs: int, outputs: int, resample: Literal["down", "up"], *, first: bool = False) -> None:
-        super().__init__()
-        self.one = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.two = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.skip = nn.Conv2d(inputs, outputs, 1)
-        self.resample, self.first = resample, first
-
-    def forward(self, maps: Tensor) -> Tensor:
-        inside = maps if self.first else relu(maps)
-        if self.resample == "up":
-            maps = interpolate(maps, scale_factor=2)
-            return self.two(relu(self.one(interpolate(inside, scale_factor=2)))) + self.skip(maps)
-        return avg_pool2d(self.two(relu(self.one(inside))), 2) + self.skip(avg_pool2d(maps, 2))

@@ -57,5 +57,5 @@ class Classification(Regularizer):
                 "train it on the condition that the generator is given"
             )
         # Whoever makes the duel knows what the condition's numbers mean; a single class where nothing is said.
-        segments = getattr(match.duel, "segments", None) or [Segment("one-hot", logits.shape[1])]
+        segments = match.duel.segments or [Segment("one-hot", logits.shape[1])]
         return classification_loss(logits, condition, segments)

@@ -14,10 +14,10 @@ class GradientPenalty(Regularizer):
 
         GP = λ E[(‖∇ s(x̂)‖ - t)²]  (``two``)   or   λ E[max(0, ‖∇ s(x̂)‖ - t)²]  (``one``),   λ = ``weight``
 
-    ``interpolation``: x̂ = ε x_real + (1 - ε) x_fake, one ε ~ U(0, 1) per sample. ``dragan``: x̂ = x_real + ε ½ σ u, u
-    uniform in [0, 1] per number and σ the standard deviation of the batch. The points lie between what the critic saw
-    (after augmentation) and are judged under the reals' condition; the norm runs over all of a sample's numbers; patch
-    scores are averaged. It is computed in float32.
+    ``interpolation``: x̂ = ε x_real + (1 - ε) x_fake, one ε ~ U(0, 1) per sample. ``dragan``: x̂ = x_real + ε r σ u, u
+    uniform in [0, 1] per number, σ the standard deviation of the batch and r = ``radius``. The points lie between what
+    the critic saw (after augmentation) and are judged under the reals' condition; the norm runs over all of a sample's
+    numbers; patch scores are averaged. It is computed in float32.
 
     Raises:
         ValueError: the critic has batch norm, under which a score is not one sample's.
@@ -38,6 +38,9 @@ class GradientPenalty(Regularizer):
             Literal["interpolation", "dragan"], Field(description="where: between reals and fakes, or around the reals")
         ] = "interpolation",
         target: Annotated[float, Field(ge=0, description="the norm that costs nothing")] = 1.0,
+        radius: Annotated[
+            float, Field(gt=0, description="dragan: how far around the reals, in standard deviations of the batch")
+        ] = 0.5,
         **options: Any,
     ) -> None:
         super().__init__(duel, weight=weight, **options)
@@ -46,7 +49,7 @@ class GradientPenalty(Regularizer):
                 f"{type(duel.discriminator).__name__} has batch norm, under which no gradient is one sample's own; "
                 "give the discriminator norm: none"
             )
-        self.one_sided, self.at, self.target = sides == "one", at, target
+        self.one_sided, self.at, self.target, self.radius = sides == "one", at, target, radius
 
     def penalty(self, match: Match) -> Tensor:
         points = self._points(match).requires_grad_(True)
@@ -61,5 +64,6 @@ class GradientPenalty(Regularizer):
         real, rng = match.critique("real").samples.detach().float(), match.step.rng
         share = torch.rand((len(real),) + (1,) * (real.dim() - 1), generator=rng, device=rng.device)
         if self.at == "dragan":
-            return real + share * 0.5 * real.std() * torch.rand(real.shape, generator=rng, device=rng.device)
+            noise = torch.rand(real.shape, generator=rng, device=rng.device)
+            return real + share * self.radius * real.std() * noise
         return torch.lerp(match.critique("fake").samples.detach().float(), real, share)

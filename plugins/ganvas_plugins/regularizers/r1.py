@@ -15,8 +15,10 @@ class R1(Regularizer):
 
     s is the score (the mean over the patches, where there are several), the norm runs over all of a sample's numbers,
     and the gradient goes through the augmentation. Papers differ in constants: ``half`` is the ½, ``every`` n computes
-    it lazily, ``rescale`` multiplies it by n then. StyleGAN2: every 16, half, rescaled. EigenGAN: weight 10, every 3,
-    not half, rescaled. InfoSCC-GAN: weight 10, every 16, neither, as an optimizer step of its own.
+    it lazily, ``rescale`` multiplies it by n then, ``own_step`` gives it an optimizer step of its own. StyleGAN2: every
+    16, half, rescaled, own step; because of that step its Adam has lr · c and both betas to the power of c,
+    c = 16 / 17. EigenGAN: weight 10, every 3, not half, rescaled. InfoSCC-GAN: weight 10, every 16, own step, neither
+    half nor rescaled.
 
     Source: Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?", 2018, equation 9.
     """
@@ -35,4 +37,5 @@ class R1(Regularizer):
         self.factor = 0.5 if half else 1.0
 
     def penalty(self, match: Match) -> Tensor:
-        return self.factor * match.gradients("real").flatten(1).square().sum(1).mean()
+        (which,) = self.wants
+        return self.factor * match.gradients(which).flatten(1).square().sum(1).mean()

@@ -13,7 +13,8 @@ from ganvas import Duel, Regularizer
 class WeightClipping(Regularizer):
     """After each of its steps, every parameter of the critic (biases too) is clipped: w ← min(max(w, -c), c).
 
-    It keeps the critic Lipschitz, crudely. c is ``limit``.
+    It keeps the critic Lipschitz, crudely. c is ``limit``. What the step does not train (a frozen network inside the
+    critic) stays as it is.
 
     Source: Arjovsky, Chintala and Bottou, "Wasserstein Generative Adversarial Networks", 2017, Algorithm 1, line 7.
     """
@@ -30,4 +31,5 @@ class WeightClipping(Regularizer):
     @torch.no_grad()
     def constrain(self, networks: Mapping[str, nn.Module]) -> None:
         for parameter in networks["discriminator"].parameters():
-            parameter.clamp_(-self.limit, self.limit)
+            if parameter.requires_grad:
+                parameter.clamp_(-self.limit, self.limit)

@@ -44,12 +44,15 @@ class Truncation(Sampler):
         self.strength = strength
         self.method = method
 
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        latents, condition = self.stage.algorithm.draw(number, condition, rng)
+        if self.method == "resample":
+            latents = self.stage.algorithm.products()["generator"].latents.confine(latents, self.strength)
+        return latents, condition
+
+    def generate(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        strength = self.strength if self.method == "pull" else 1.0
+        return self.stage.algorithm.generate(latents, condition, truncation=strength)
+
     def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
-        algorithm = self.stage.algorithm
-        prior = algorithm.products()["generator"].latents
-        latents = prior.sample(number, rng)
-        if condition is None:
-            condition = algorithm.condition.sample(number, rng)
-        if self.method == "pull":
-            return algorithm.generate(latents, condition, truncation=self.strength)
-        return algorithm.generate(prior.confine(latents, self.strength), condition)
+        return self.generate(*self.draw(number, condition, rng))

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard import summary as summaries
-from torchvision.utils import make_grid
 
 from ganvas import Preview, Tracker, hookimpl
+from ganvas.kinds.algorithm import visible
 from ganvas.registry.hooks import StageRecord
 
 CHARTS = ("loss", "penalty", "scores", "grad", "metric", "time")
@@ -77,9 +77,7 @@ class TensorBoard(Tracker):
     def ganvas_images(self, stage: StageRecord, index: int, images: int, previews: Mapping[str, Preview]) -> None:
         if self.writer is not None:
             for name, preview in previews.items():
-                shown = preview.images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
-                grid = make_grid(shown, nrow=preview.columns, padding=1)
-                self.writer.add_image(name, grid, images)
+                self.writer.add_image(name, preview.grid(), images)
                 if (points := preview.embedding) is not None:
                     self.writer.add_embedding(
                         points.features.float().cpu(), points.labels, thumbnails(points.images), images, name
@@ -103,7 +101,7 @@ class TensorBoard(Tracker):
 
 def thumbnails(images: Tensor, side: int = 32) -> Tensor:
     """(N, C, H, W) in [-1, 1] -> squares of at most ``side`` pixels in [0, 1], with black borders if need be."""
-    images = images.float().cpu().nan_to_num().clamp(-1, 1) / 2 + 0.5
+    images = visible(images)
     height, width = images.shape[-2:]
     if (longer := max(height, width)) > side:
         size = max(1, round(height * side / longer)), max(1, round(width * side / longer))

@@ -25,9 +25,10 @@ Gradient penalty at the real samples: the discriminator is to be flat on the dat
 
 s is the score (the mean over the patches, where there are several), the norm runs over all of a
 sample's numbers, and the gradient goes through the augmentation. Papers differ in constants:
-``half`` is the ½, ``every`` n computes it lazily, ``rescale`` multiplies it by n then. StyleGAN2:
-every 16, half, rescaled. EigenGAN: weight 10, every 3, not half, rescaled. InfoSCC-GAN: weight 10,
-every 16, neither, as an optimizer step of its own.
+``half`` is the ½, ``every`` n computes it lazily, ``rescale`` multiplies it by n then, ``own_step``
+gives it an optimizer step of its own. StyleGAN2: every 16, half, rescaled, own step; because of
+that step its Adam has lr · c and both betas to the power of c, c = 16 / 17. EigenGAN: weight 10,
+every 3, not half, rescaled. InfoSCC-GAN: weight 10, every 16, own step, neither half nor rescaled.
 
 Source: Mescheder, Geiger and Nowozin, "Which Training Methods for GANs do actually Converge?",
 2018, equation 9.
@@ -72,7 +73,8 @@ None.
 
 Attributes:
     conditional: whether the scores depend on the condition.
-    gives: extra fields of its critiques.
+    gives: extra fields of its critiques. A head that wraps another gives and demands what that one
+    does.
     demands: those that the loss must use, or the head is trained wrong.
 
 The engine gives __init__: features, condition. Keyword-only arguments are the component's options.
@@ -80,6 +82,12 @@ The engine gives __init__: features, condition. Keyword-only arguments are the c
 Must offer
   forward(features: Tensor, condition: Tensor | None = None) -> Critique
       (N, F, *S) -> a critique with scores (N, *S).
+
+May offer
+  terms(match: Match) -> Terms
+      Further terms, weighted, of the objective of ``match.side``.
+
+      None, unless the head has some (the classes' loss of AC-GAN).
 
 In a spec
 
@@ -130,7 +138,8 @@ def test_what_a_component_needs_and_gives() -> None:
         "optimizers: {use: adam, lr: 0.003, betas: [0.9, 0.999], weight_decay: 1e-06}",
     ]
     assert facts("augmentation/diffaugment") == ["differentiable: true"]
-    assert facts("loss/hinge") == facts("condition/labels") == []
+    assert facts("loss/hinge") == ["monotone: true"]
+    assert facts("condition/labels") == ["observed: true"]
 
 
 def test_options_that_are_components_name_their_kind() -> None:
@@ -280,6 +289,16 @@ def test_long_lines_are_broken_and_the_layout_stays() -> None:
         "somewhere, 2020.",
     ]
     assert wrapped(text, 40) == text.splitlines()
+
+
+def test_an_entry_does_not_flow_into_the_next_one() -> None:
+    text = "Attributes:\n    gives: extra fields of its critiques, and what\n    demands: those that are used"
+    assert wrapped(text, 40) == [
+        "Attributes:",
+        "    gives: extra fields of its",
+        "    critiques, and what",
+        "    demands: those that are used",
+    ]
 
 
 def test_yaml_of_a_fragment() -> None:

@@ -16,7 +16,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas import Augmentation, Critique, Data, Duel, Loss, Match, Preview, Regularizer, Scheduled, Step, Update
+from ganvas import (
+    Augmentation,
+    Critique,
+    Data,
+    Discriminator,
+    Duel,
+    Generator,
+    Loss,
+    Match,
+    Preview,
+    Regularizer,
+    Scheduled,
+    Step,
+    Update,
+)
 from ganvas.engine import states
 from ganvas.engine.errors import BrokenState, NonFinite, Stopped
 from ganvas.engine.randomness import Randomness
@@ -483,7 +497,13 @@ def test_lower_precision_holds_inside_the_objective_only(make_job: Any) -> None:
     assert math.isfinite(logged[0]["loss/one.loss"])
 
 
-class Critic(nn.Module):
+class Affine(nn.Linear):
+    """The plainest generator."""
+
+    terms = Generator.terms
+
+
+class Critic(Discriminator):
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
@@ -499,7 +519,7 @@ class Critic(nn.Module):
 
 
 def penalised(bf16: bool, make_job: Any) -> tuple[dict[str, float], Critic]:
-    critic, generator = Critic(), nn.Linear(2, 4)
+    critic, generator = Critic(), Affine(2, 4)
     nn.init.constant_(generator.weight, 0.1)
     nn.init.zeros_(generator.bias)
 
@@ -668,7 +688,7 @@ def test_a_bad_term_after_the_last_log_point_never_gets_into_a_checkpoint(make_j
 # -- against a loop written by hand ------------------------------------------------------------------------------------
 
 
-class Noisy(nn.Module):
+class Noisy(Generator):
     """A generator that draws inside ``forward``, with batch norm and dropout."""
 
     def __init__(self) -> None:
@@ -785,7 +805,7 @@ def test_the_loop_is_the_hand_written_one_to_the_bit(make_job: Any, mirrored: ty
     ]
 
 
-class Judging(nn.Module):
+class Judging(Discriminator):
     """A discriminator that shows its features."""
 
     def __init__(self) -> None:
@@ -831,7 +851,7 @@ class Recovers(Regularizer):
 def learning_duel(trained_in: str, own_step: bool) -> Duel:
     torch.manual_seed(5)
     regularizer = lambda duel: Recovers(duel, weight=0.5, own_step=own_step)  # noqa: E731
-    return Duel(Judging(), Learned(trained_in), None, [regularizer], nn.Linear(3, 4))
+    return Duel(Judging(), Learned(trained_in), None, [regularizer], Affine(3, 4))
 
 
 @pytest.mark.parametrize("own_step", [False, True])

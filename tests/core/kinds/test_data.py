@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from ganvas import Data, DataField, Dataset, MissingData
+from ganvas import Condition, Data, DataField, Dataset, MissingData, Segment
 from ganvas.kinds.data import Sources, evenly, to_float
 
 IMAGES = DataField((1, 1, 3))
@@ -167,3 +167,14 @@ def test_what_is_missing_is_asked_without_reading() -> None:
 
     assert Small().missing() is None
     assert Absent().missing() == "fetch small.zip into data/"
+
+
+def test_the_numbers_of_a_condition_by_what_they_mean() -> None:
+    class Codes(Condition):
+        segments = (Segment("continuous", 2), Segment("one-hot", 3), Segment("binary", 1), Segment("continuous", 1))
+
+    condition = Codes()
+    assert condition.numbers("continuous") == [0, 1, 6]
+    assert condition.numbers("one-hot") == [2, 3, 4]
+    assert condition.numbers("continuous", "binary") == [0, 1, 5, 6]
+    assert Condition().numbers("binary") == []

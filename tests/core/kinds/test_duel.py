@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from ganvas import (
     Match,
     Regularizer,
     Scheduled,
+    Segment,
     Step,
     Trained,
     Update,
@@ -585,9 +587,24 @@ def test_a_head_and_a_loss_that_do_not_meet() -> None:
 
     assert judged(Directed(), Needy()).loss.needs == {"direction"}
     for head, loss, message in [
-        (nn.Identity(), Needy(), "Needy needs a head that gives direction"),
-        (Directed(), Greedy(), "Greedy needs a head that gives classes"),
-        (Directed(), Plain(), "Directed trains wrongly under Plain, which does not use direction"),
+        (
+            nn.Identity(),
+            Needy(),
+            "Needy needs a head that gives direction, which Identity does not; "
+            "`ganvas show loss/needy` has one that does",
+        ),
+        (
+            Directed(),
+            Greedy(),
+            "Greedy needs a head that gives classes, which Directed does not; "
+            "`ganvas show loss/greedy` has one that does",
+        ),
+        (
+            Directed(),
+            Plain(),
+            "Directed trains wrongly under Plain, which does not use direction; "
+            "`ganvas show head/directed` has a loss that does",
+        ),
     ]:
         with pytest.raises(ValueError) as caught:
             judged(head, loss)
@@ -626,6 +643,63 @@ def test_the_networks_own_terms_join_the_objective_of_the_side_they_are_for() ->
     assert set(on_generators) == {"adversarial", "classes", "divergence"}
     assert on_generators["classes"].item() == pytest.approx(0.1 * on_discriminators["classes"].item(), rel=1e-6)
     assert on_generators["divergence"].item() == match.latents.square().mean().item()
+
+
+class OneClass(Head):
+    """Has a term for a condition of one class, and an inner head."""
+
+    def __init__(self, inner: Head | None = None) -> None:
+        super().__init__()
+        self.head = inner
+
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return Critique(features.sum(1))
+
+    def terms(self, match: Match) -> dict[str, Tensor]:
+        return super().terms(match) | {"one-class": torch.ones(())}
+
+    def check_condition(self, segments: Sequence[Segment]) -> None:
+        super().check_condition(segments)
+        if [segment.kind for segment in segments] != ["one-hot"]:
+            raise ValueError("give it one class")
+
+
+class Wrapping(Head):
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return self.head(features, condition)
+
+
+@pytest.mark.parametrize("head", [OneClass(), Wrapping(OneClass()), Wrapping(Wrapping(OneClass()))])
+def test_a_head_is_asked_about_the_condition_and_its_wrappers_pass_on_that_and_its_terms(head: Head) -> None:
+    def built(*segments: Segment) -> Duel:
+        critic = Critic()
+        critic.head = head
+        return Duel(critic, Plain(), None, [], Linear(), segments=segments)
+
+    duel = built(Segment("one-hot", 3))
+    assert duel.segments == (Segment("one-hot", 3),)
+    assert set(duel.terms(make_match(duel))) == {"adversarial", "one-class"}
+    assert built().segments == ()  # nothing is said, so nothing is asked
+    for segments in ([Segment("binary", 3)], [Segment("one-hot", 3), Segment("continuous", 1)]):
+        with pytest.raises(ValueError, match="give it one class"):
+            built(*segments)
+
+
+def test_regularizers_know_what_the_condition_means_when_they_are_built() -> None:
+    seen = []
+    Duel(
+        Critic(),
+        Plain(),
+        None,
+        [lambda duel: seen.append(duel.segments) or Constant(duel)],
+        Linear(),
+        segments=[Segment("binary", 2)],
+    )
+    assert seen == [(Segment("binary", 2),)]
 
 
 @pytest.mark.parametrize("kind", ["loss", "regularizer"])

@@ -106,3 +106,52 @@ def test_what_comes_with_samples() -> None:
     with pytest.raises(AttributeError) as caught:
         _ = Generated(torch.zeros(1)).mask
     assert str(caught.value) == "these samples carry no 'mask', only samples"
+
+
+def test_a_normal_group_turns_and_a_uniform_one_goes_straight() -> None:
+    prior = Latents({"z": 2, "u": 2}, {"u": "uniform"})
+    a, b = torch.tensor([[2.0, 0.0, 0.5, -1.0]]), torch.tensor([[0.0, 4.0, -0.5, 1.0]])
+    ways = prior.interpolate(a, b, torch.tensor([0.0, 1 / 3, 0.5, 1.0]))
+    assert ways.shape == (1, 4, 4)
+    # A third of the right angle at length 2 + 2/3, then half of it at length 3.
+    turned = [[2, 0], [8 / 3 * math.cos(math.pi / 6), 8 / 3 * 0.5], [3 * math.sqrt(0.5)] * 2, [0, 4]]
+    assert ways[0, :, :2].flatten().tolist() == pytest.approx(
+        [number for point in turned for number in point], abs=1e-6
+    )
+    assert ways[0, :, 2:].flatten().tolist() == pytest.approx([0.5, -1, 1 / 6, -1 / 3, 0, 0, -0.5, 1], abs=1e-6)
+
+
+def test_the_ends_of_a_way_are_the_two_latents_to_the_bit() -> None:
+    prior = Latents({"z": 50, "few": 3, "one": 1, "u": 7}, {"u": "uniform"})
+    a, b = (prior.sample(200, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    ways = prior.interpolate(a, b, torch.linspace(0, 1, 7))
+    assert torch.equal(ways[:, 0], a)
+    assert torch.equal(ways[:, -1], b)
+    assert torch.equal(prior.interpolate(a, a, torch.linspace(0, 1, 7)), a[:, None].expand(-1, 7, -1))
+
+
+def test_a_normal_group_keeps_its_length() -> None:
+    prior = Latents({"z": 64})
+    a, b = (20 * torch.nn.functional.normalize(prior.sample(50, torch.Generator().manual_seed(s))) for s in (0, 1))
+    shares = torch.linspace(0, 1, 9)
+    assert prior.interpolate(a, b, shares).norm(dim=2).sub(20).abs().max() < 1e-4
+    # A straight way would lose a third of it; and with other lengths they go evenly from one to the other.
+    assert torch.lerp(a, b, torch.tensor(0.5)).norm(dim=1).max() < 17
+    lengths = prior.interpolate(a, 3 * b, shares).norm(dim=2)
+    assert torch.allclose(lengths, (20 + 40 * shares).expand(50, 9), atol=1e-4)
+    angles = torch.nn.functional.cosine_similarity(prior.interpolate(a, 3 * b, shares), a[:, None], dim=2).acos()
+    assert torch.allclose(angles[:, 1:-1], shares[1:-1] * angles[:, -1:], atol=1e-3)
+
+
+def test_without_a_direction_to_turn_the_way_is_straight() -> None:
+    prior = Latents({"z": 2})
+    a = torch.tensor([[3.0, 4.0]])
+    half = torch.tensor([0.0, 0.25, 1.0])
+    assert prior.interpolate(a, -a, half)[0].tolist() == [[3, 4], [1.5, 2], [-3, -4]]
+    assert prior.interpolate(a, torch.zeros(1, 2), half)[0].tolist() == [[3, 4], [2.25, 3], [0, 0]]
+    assert prior.interpolate(torch.zeros(1, 2), torch.zeros(1, 2), half)[0].tolist() == [[0, 0]] * 3
+    assert prior.interpolate(a, 2 * a, half)[0].tolist() == [[3, 4], [3.75, 5], [6, 8]]
+
+
+def test_how_far_a_group_goes() -> None:
+    assert [GROUPS.reach(name) for name in GROUPS.groups] == [4, 1, 4]

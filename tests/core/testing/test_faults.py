@@ -37,6 +37,7 @@ from ganvas import (
     Metric,
     Optimizer,
     Regularizer,
+    Sampler,
     Segment,
     Stage,
     Terms,
@@ -171,6 +172,24 @@ class Judge(Discriminator):
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
         return Critique(self.score(self.maps(samples).mean((2, 3))).squeeze(1))
+
+
+class NamesOtherLayers(Judge):
+    layers = ("convolution",)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        critique = super().forward(samples, condition)
+        critique.layers = {"maps": self.maps(samples)}
+        return critique
+
+
+class CarriesMeansOnly(NamesOtherLayers):
+    layers = ("maps",)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Critique:
+        critique = super().forward(samples, condition)
+        critique.layers = {name: value.mean(0) for name, value in critique.layers.items()}
+        return critique
 
 
 class ChangesTheBatch(Judge):
@@ -317,6 +336,55 @@ class BroadcastingHead(Head):
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
         return Critique(self.score(features if features.dim() == 2 else features.mean((2, 3))))
+
+
+class PoolsTheMap(BroadcastingHead):
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return Critique(super().forward(features).scores.squeeze(1))
+
+
+class Places(Head):
+    """A head without faults, whose classifier learns through its terms alone."""
+
+    def __init__(self, features: int, condition: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        self.classifier = nn.Linear(features, condition[0]) if condition else None
+
+    def forward(self, features: Tensor, condition: Tensor | None = None) -> Critique:
+        return Critique(self.score(features.movedim(1, -1)).squeeze(-1))
+
+    def terms(self, match: Match) -> Terms:
+        if self.classifier is None:
+            return {}
+        real = match.side == "discriminator"
+        critique = match.critique("real" if real else "fake")
+        return {"classes": self.error(critique.features, match.condition_real if real else match.condition_fake)}
+
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return nn.functional.cross_entropy(self.classifier(features.mean((2, 3))).float(), condition)
+
+
+class ClassifiesForTheGeneratorAlone(Places):
+    """The classifier is trained with the discriminator, and there it has no part."""
+
+    def terms(self, match: Match) -> Terms:
+        return super().terms(match) if match.side == "generator" else {}
+
+
+class TeachesNobody(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition).detach()
+
+
+class NeedsASecondSample(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition) + 0 * features.std(0).mean()
+
+
+class AddsAVector(Places):
+    def error(self, features: Tensor, condition: Tensor | None) -> Tensor:
+        return super().error(features, condition).expand(3)
 
 
 class ShrinksTheImage(Translator):
@@ -563,6 +631,17 @@ class Learned(Softplus):
         return super().generator(fake, real) - self.judged(fake).tanh().mean()
 
 
+class ReadsALayer(Softplus):
+    """A loss without faults that reads a layer and the moment."""
+
+    layers = ("maps",)
+
+    def generator(self, fake: Critique, real: Critique) -> Tensor:
+        assert fake.step is not None
+        means = [critique.layers["maps"].flatten(1).mean(1) for critique in (fake, real)]
+        return (1 - fake.step.progress) * (means[0].mean() - means[1].mean()).square()
+
+
 class LearnsOnTheOtherSide(Learned):
     """Its network has a part in the generator's term alone, and is trained with the discriminator."""
 
@@ -603,7 +682,19 @@ class TrainsAStranger(LeavesANetworkOut):
 
 
 # class -> the check that has to catch it, and what its message has to say.
+class DrawsTwice(Sampler):
+    """A sampler whose samples are not made of what it says it draws."""
+
+    def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        return self.stage.algorithm.draw(number, condition, rng)
+
+    def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
+        self.draw(number, condition, rng)
+        return self.stage.algorithm.generate(*self.draw(number, condition, rng))
+
+
 FAULTS: dict[type, tuple[str, str]] = {
+    DrawsTwice: ("samples_are_made_of_what_is_drawn", r"they differ by \d"),
     IgnoresItsCondition: (
         "uses_its_condition",
         "conditional is True, but the samples are the same under every condition",
@@ -620,6 +711,11 @@ FAULTS: dict[type, tuple[str, str]] = {
     ForgetsALayer: ("its_state_says_everything", "other samples in eval mode; outside the state are first"),
     HasAnIdleLayer: ("gradients_reach_everything", "no gradient reaches forgotten.weight, forgotten.bias"),
     MutatesItsOptions: ("leaves_its_options_alone", r"an option was \[8, 16\] and became \[8, 16, 1\]"),
+    NamesOtherLayers: ("carries_the_layers_it_names", "its critiques carry maps, `layers` names convolution"),
+    CarriesMeansOnly: (
+        "carries_the_layers_it_names",
+        r"the layer maps has the shape \(8, 14, 14\); \(4, F, \*S\) was to come",
+    ),
     ChangesTheBatch: ("leaves_its_inputs_alone", "the samples are changed in place"),
     Detaches: ("gradients_reach_everything", "no gradient reaches the samples"),
     WritesADeviceDown: (
@@ -645,6 +741,20 @@ FAULTS: dict[type, tuple[str, str]] = {
         r"in discriminator\(\) no gradient reaches critic.weight",
     ),
     BroadcastingHead: ("takes_flat_features", r"scores of shape \(4, 1\) for features \(4, 12\); \(4,\) was to come"),
+    PoolsTheMap: (
+        "gives_what_its_contract_says",
+        r"scores of shape \(4,\) for features \(4, 12, 4, 6\); \(4, 4, 6\) was to come",
+    ),
+    ClassifiesForTheGeneratorAlone: (
+        "gradients_reach_everything",
+        "no gradient reaches classifier.weight, classifier.bias",
+    ),
+    TeachesNobody: ("its_own_terms_teach", "classes has no gradient at the discriminator, in whose update it is"),
+    NeedsASecondSample: ("its_own_terms_teach", "classes is nan on the discriminator's side for one sample"),
+    AddsAVector: (
+        "its_own_terms_teach",
+        r"classes is of shape \(3,\) on the discriminator's side; a scalar tensor",
+    ),
     ShrinksTheImage: ("gives_what_its_contract_says", r"images of shape \(4, 1, 26, 26\), where \(4, 1, 28, 28\)"),
     GivesAllItsMaps: ("maps_can_be_chosen", "maps named one, two when one was asked for"),
     TakesAnyLayer: ("maps_can_be_chosen", "a layer that does not exist is asked for, and no ValueError is raised"),
@@ -710,7 +820,11 @@ def test_a_planted_fault_is_caught(component: type) -> None:
     assert Path(where[1]).is_file()
 
 
-@pytest.mark.parametrize("component", [Dense, Judge, Softplus, Learned, Squares, Brightness], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "component",
+    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness],
+    ids=lambda c: c.__name__,
+)
 def test_what_has_no_fault_passes(component: type) -> None:
     assert failures(component) == {}
 

@@ -108,8 +108,12 @@ def test_pretrained_weights_that_cannot_be_fetched(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(timm, "create_model", refuse)
-    with pytest.raises(MissingData, match=r"cannot fetch timm's weights of 'resnet18' \(OSError\)"):
+    with pytest.raises(MissingData) as error:
         Timm((3, 32, 32), pretrained=True)
+    assert str(error.value) == (
+        "cannot fetch timm's weights of 'resnet18' (OSError); run once with a network, or download them elsewhere and "
+        "give the backbone's options weights: FILE, mean: [0.485, 0.456, 0.406] and deviation: [0.229, 0.224, 0.225]"
+    )
     monkeypatch.setattr(timm, "is_model", lambda name: True)
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: None)
     with pytest.raises(ValueError, match="no pretrained weights for 'resnet20"):
@@ -132,6 +136,51 @@ def test_pretrained_weights_keep_their_normalisation_and_the_centre_of_the_kerne
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
     expected = backbone.model(((images + 1) / 2 - mean) / deviation)
     torch.testing.assert_close(backbone(images), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [([0.1, 0.5, 0.7], [0.3, 0.2, 0.1]), ([0.4], [0.25])])
+def test_a_weights_file_gets_its_images_as_its_training_had_them(tmp_path, mean, deviation):
+    network = timm.create_model("test_resnet", num_classes=0).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    images = torch.rand(2, 3, 64, 64)  # in [0, 1]; resized and cropped images of any library are that
+    centred, divisor = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, deviation))
+    expected = network((images - centred) / divisor)
+    options = {"model": "test_resnet", "weights": tmp_path / "weights.pth"}
+    backbone = Timm((3, 64, 64), **options, mean=mean, deviation=deviation).eval()
+    torch.testing.assert_close(backbone(images * 2 - 1), expected, atol=1e-5, rtol=1e-5)
+    maps, raw = (
+        backbone.feature_maps(images * 2 - 1),
+        backbone.model.forward_intermediates((images - centred) / divisor),
+    )
+    torch.testing.assert_close(maps["stage0"], raw[1][0], atol=1e-5, rtol=1e-5)
+    # Without them the file's network sees the images in [-1, 1], to the bit.
+    plain = Timm((3, 64, 64), **options).eval()
+    assert torch.equal(plain(images * 2 - 1), network(images * 2 - 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": [0.5]}, "mean goes with deviation: give both, or neither"),
+        ({"deviation": [0.5]}, "deviation goes with mean: give both, or neither"),
+        (
+            {"mean": [0.5, 0.5], "deviation": [1.0]},
+            "mean has 2 numbers for 3 channels; give one each, or one for all",
+        ),
+        (
+            {"mean": [0.5], "deviation": []},
+            "deviation has 0 numbers for 3 channels; give one each, or one for all",
+        ),
+        (
+            {"mean": [0.5], "deviation": [0.0]},
+            "deviation must be greater than 0, not 0: the images are divided by it",
+        ),
+    ],
+)
+def test_a_normalisation_that_is_none_is_told(options, message):
+    with torch.device("meta"), pytest.raises(ValueError) as error:
+        Timm((3, 32, 32), model="test_resnet", **options)
+    assert str(error.value) == message
 
 
 def test_builds_without_storage():

@@ -53,11 +53,11 @@ def test_the_decoder_takes_in_the_encoders_maps():
         (4, 32, 32),
         (1, 32, 32),
     ]
-    assert [block.one.in_channels for block in network.decoder.values()] == [16, 16, 8]
+    assert [block.first.in_channels for block in network.decoder.values()] == [16, 16, 8]
 
 
 def test_a_pixels_score_sees_the_whole_image():
-    network, images = small(norm="none"), torch.randn(1, 1, 16, 16, requires_grad=True)
+    network, images = small(spectral_norm=False), torch.randn(1, 1, 16, 16, requires_grad=True)
     (slope,) = torch.autograd.grad(network(images).layers["pixels"][0, 0, 0, 0], images)
     assert slope[0, 0, 8:, 8:].any()
 
@@ -68,9 +68,9 @@ def test_weights_are_normalised_spectrally_unless_asked_otherwise():
         network(torch.randn(1, 1, 16, 16))
     norms = [torch.linalg.matrix_norm(layer.weight.flatten(1), 2) for layer in layers(network.eval())]
     torch.testing.assert_close(torch.stack(norms), torch.ones(len(norms)), rtol=0.1, atol=0)
-    plain = sum(p.numel() for p in small(norm="none").parameters())
+    plain = sum(p.numel() for p in small(spectral_norm=False).parameters())
     assert plain == sum(p.numel() for p in network.parameters())
-    assert not any("parametrizations" in name for name in small(norm="none").state_dict())
+    assert not any("parametrizations" in name for name in small(spectral_norm=False).state_dict())
 
 
 def layers(network):
@@ -114,7 +114,7 @@ def test_a_head_that_gives_more_than_scores_is_refused():
 
 
 def test_a_gradient_penalty_reaches_every_weight():
-    network, images = small(norm="none"), torch.randn(2, 1, 16, 16, requires_grad=True)
+    network, images = small(spectral_norm=False), torch.randn(2, 1, 16, 16, requires_grad=True)
     (slope,) = torch.autograd.grad(network(images).scores.sum(), images, create_graph=True)
     slope.flatten(1).square().sum(1).mean().backward()
     assert all(p.grad.any() for name, p in network.named_parameters() if name.endswith("weight"))

@@ -60,3 +60,10 @@ def test_huge_logits_stay_finite_and_patches_are_averaged():
     scores = torch.tensor([[[1e4, -1e4]]])
     loss = Minimax().discriminator(Critique(scores), Critique(scores))
     assert loss.item() == pytest.approx(1e4)
+
+
+def test_a_single_point_orbits_the_data_and_r1_brings_it_home(dirac):
+    assert dirac(Minimax(), 0).distances().sub(1).abs().max() < 1e-3
+    assert dirac(Minimax(), 1.0).distances()[-1] < 2e-3
+    assert dirac(Minimax(), 0).growth().real.abs().max() < 1e-6
+    assert dirac(Minimax(), 1.0).growth().real.tolist() == pytest.approx([-0.5, -0.5], abs=1e-3)

@@ -26,3 +26,11 @@ def test_parallel_lines_have_a_distance_and_a_gradient():
 def test_patches_count_alike():
     scores = torch.arange(8.0).view(2, 2, 2)
     assert Wasserstein().generator(Critique(scores), None).item() == pytest.approx(-3.5)
+
+
+def test_a_single_point_orbits_the_data_and_r1_brings_it_home(dirac):
+    assert dirac(Wasserstein(), 0).distances().sub(1).abs().max() < 1e-3
+    assert dirac(Wasserstein(), 1.0).distances()[-1] < 2e-3
+    # θ' = ψ, ψ' = -θ - γψ: eigenvalues -γ/2 ± i √(1 - γ²/4)
+    assert dirac(Wasserstein(), 1.0).growth().real.tolist() == pytest.approx([-0.5, -0.5], abs=1e-6)
+    assert dirac(Wasserstein(), 1.0).growth().imag.abs().tolist() == pytest.approx([0.75**0.5] * 2, abs=1e-6)

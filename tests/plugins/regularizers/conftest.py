@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import Critique, Duel, Match, Step
+from ganvas import Critique, Discriminator, Duel, Generator, Latents, Match, Step, Translator
 from ganvas_plugins.losses.wasserstein import Wasserstein
 
 
-class LinearCritic(nn.Module):
+class LinearCritic(Discriminator):
     """s(x) = a·x over all of a sample's numbers, or a map of two such scores."""
 
     def __init__(self, slope, patches=1):
@@ -21,9 +21,38 @@ class LinearCritic(nn.Module):
         return Critique(scores if self.patches == 1 else scores[:, None].expand(-1, self.patches))
 
 
+class LinearGenerator(Generator):
+    """G(z, y) = W z + y, as images 1x3x4."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.latents = Latents({"z": weight.shape[1]})
+
+    def forward(self, latents, condition=None):
+        samples = latents @ self.weight.T
+        return (samples if condition is None else samples + condition).view(-1, 1, 3, 4)
+
+
+class Linear(Translator):
+    """A dense layer of two numbers, as images 1x3x4; it has no latents of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 12)
+
+    def forward(self, latents, condition=None):
+        return self.layer(latents).view(-1, 1, 3, 4)
+
+
 @pytest.fixture
 def critic():
     return LinearCritic
+
+
+@pytest.fixture
+def linear_generator():
+    return LinearGenerator
 
 
 @pytest.fixture
@@ -45,7 +74,7 @@ def make_step():
 @pytest.fixture
 def make_duel():
     def make(discriminator, *regularizers, generator=None, augmentation=None):
-        generator = generator if generator is not None else nn.Linear(2, 12)
+        generator = generator if generator is not None else Linear()
         return Duel(discriminator, Wasserstein(), augmentation, list(regularizers), generator)
 
     return make
@@ -56,8 +85,8 @@ def make_match(make_step):
     def make(duel, side="discriminator", index=0, size=4, fake=None, **conditions):
         generator = torch.Generator().manual_seed(1)
         real = torch.randn(size, 1, 3, 4, generator=generator)
-        latents = torch.randn(size, 2, generator=generator)
-        make_fake = fake or (lambda: duel.generator(latents).view(size, 1, 3, 4))
+        latents = getattr(duel.generator, "latents", Latents({"z": 2})).sample(size, generator)
+        make_fake = fake or (lambda: duel.generator(latents, conditions.get("condition_fake")))
         return Match(side, make_step(index, size), duel, real=real, fake=make_fake, latents=latents, **conditions)
 
     return make

@@ -35,6 +35,17 @@ def test_points_lie_on_the_segments_between_reals_and_fakes_one_share_per_sample
     assert shares[:, 0].unique().numel() == len(shares)
 
 
+@pytest.mark.parametrize("radius", [0.5, 2.0])
+def test_dragan_looks_around_the_reals_as_far_as_its_radius(radius, critic, make_duel, make_match):
+    duel = make_duel(critic(torch.ones(12)), lambda duel: GradientPenalty(duel, at="dragan", radius=radius))
+    match = make_match(duel, size=200)
+    shares = ((duel.regularizers[0]._points(match) - match.real) / (radius * match.real.std())).flatten(1)
+    # ε u, both uniform in [0, 1]: a mean of ¼, one ε per sample.
+    assert ((shares > -1e-5) & (shares < 1)).all()
+    assert shares.mean().item() == pytest.approx(0.25, abs=0.03)
+    assert shares.amax(1).std() > 0.2
+
+
 def test_the_gradient_reaches_the_critic_and_not_the_generator(critic, make_duel, make_match):
     duel = make_duel(critic(torch.ones(12)), lambda duel: GradientPenalty(duel))
     duel.terms(make_match(duel))["penalty/gradientpenalty"].backward()

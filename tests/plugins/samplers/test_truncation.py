@@ -134,3 +134,14 @@ def test_a_stage_that_generates_nothing_is_refused(stage):
     with pytest.raises(ValueError) as caught:
         other.sample(4, sampler=sampler)
     assert str(caught.value) == "the sampler 'truncation' needs a stage that can generate; 'classifier' cannot"
+
+
+@pytest.mark.parametrize("method", ["pull", "resample"])
+def test_it_tells_the_latents_of_its_samples(stage, method):
+    sampler = Truncation(stage, strength=0.6, method=method)
+    latents, rows = stage.draw(300, seed=4, sampler=sampler)
+    assert torch.equal(sampler.generate(latents, rows), stage.sample(300, seed=4, sampler=sampler))
+    plain, same = stage.draw(300, seed=4)
+    assert torch.equal(rows, same)
+    # What is pulled may be styles: that is a matter of making samples, not of drawing latents.
+    assert torch.equal(latents, plain if method == "pull" else Shows.latents.confine(plain, 0.6))

@@ -122,3 +122,17 @@ def test_layout_spec_and_hyperparameters(shown: EventAccumulator) -> None:
     started = plugin_data_pb2.HParamsPluginData.FromString(data).session_start_info
     assert started.hparams["generator.channels"].number_value == 4
     assert started.hparams["loss.use"].string_value == "non-saturating"
+
+
+def test_other_channels_than_grey_and_rgb_are_shown_side_by_side(tmp_path: Path) -> None:
+    tracker = TensorBoard()
+    stage = StageRecord("experiment", "gan", tmp_path, "name: x\n", {})
+    images = torch.linspace(-1, 1, 4 * 5 * 2 * 3).view(4, 5, 2, 3)
+    tracker.ganvas_stage_started(stage)
+    tracker.ganvas_images(stage, 6, 48, {"samples": Preview(images, 2, Embedding(torch.eye(4), images))})
+    tracker.ganvas_stage_finished(stage, {})
+    accumulator = EventAccumulator(str(tmp_path), size_guidance={"images": 0})
+    accumulator.Reload()
+    (picture,) = accumulator.Images("samples")
+    assert (picture.width, picture.height) == (2 * (5 * 3 + 1) + 1, 2 * (2 + 1) + 1)
+    assert thumbnails(images).shape == (4, 1, 15, 15)

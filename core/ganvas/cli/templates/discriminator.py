@@ -50,6 +50,7 @@ class Template(Discriminator):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(widths[layer], widths[layer + 1], 3, stride=2, padding=1) for layer in range(layers)
         )
+        self.layers = tuple(f"layer{number}" for number in range(layers))
         self.head = head(widths[-1], condition)
         self.slope = slope
         self.concatenates = conditional
@@ -61,8 +62,8 @@ class Template(Discriminator):
             constant = condition.flatten(1).to(samples.dtype)[:, :, None, None]
             maps = torch.cat([samples, constant.expand(-1, -1, *samples.shape[-2:])], dim=1)
         layers: dict[str, Tensor] = {}
-        for number, convolution in enumerate(self.convolutions):
-            layers[f"layer{number}"] = maps = leaky_relu(convolution(maps), self.slope)
+        for name, convolution in zip(self.layers, self.convolutions, strict=True):
+            layers[name] = maps = leaky_relu(convolution(maps), self.slope)
         features = maps.mean((2, 3))
         critique = self.head(features, condition)
         critique.features, critique.layers = features, layers
