@@ -2,7 +2,8 @@
 
 A 3x3 convolution after nearest upsampling, or before average pooling, is one convolution with a 4x4 window that moves
 in steps of two: less than half the work, and the large map is never made. A 1x1 convolution and either change of size
-commute, so shortcuts convolve the smaller map. Both are equal up to rounding.
+commute, so shortcuts convolve the smaller map. Both are equal up to rounding. On small maps, where a convolution's time
+goes into its weights, the larger window does not pay.
 """
 
 import math
@@ -11,13 +12,14 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, pad, relu, softmax
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, max_pool2d, relu, softmax
 
 from ganvas_plugins.layers import ConditionalBatchNorm, halvings, weight_layers
 
 __all__ = ["DownBlock", "NonLocal", "PooledFeatures", "UpBlock", "attended", "initialise", "paper_halvings", "widths"]
 
 SMALL = 32  # pixels up to which SNGAN's networks are those for CIFAR-10
+PLACES = 64  # of the smaller map, from which on the window of 4x4 is faster
 
 
 class UpBlock(nn.Module):
@@ -45,8 +47,8 @@ class UpBlock(nn.Module):
     def forward(self, maps: Tensor, condition: Tensor | None = None) -> Tensor:
         """(N, C, H, W) and (N, K) or None -> (N, C', 2H, 2W)."""
         hidden = relu(maps if self.norm1 is None else self.norm1(maps, condition))
-        if self.upsampling == "nearest":
-            window = four_by_four(self.first.weight.flip(2, 3).transpose(0, 1))
+        if self.upsampling == "nearest" and hidden.shape[2] * hidden.shape[3] >= PLACES:
+            window = 4 * four_by_four(self.first.weight.flip(2, 3)).transpose(0, 1)
             hidden = conv_transpose2d(hidden, window, self.first.bias, stride=2, padding=1)
         else:
             hidden = self.first(self.enlarge(hidden))
@@ -81,13 +83,16 @@ class DownBlock(nn.Module):
         hidden = relu(self.first(self.cut(maps)))
         if not self.halve:
             return self.second(hidden) + self.shortcut(maps)
-        hidden = conv2d(hidden, four_by_four(self.second.weight) / 4, self.second.bias, stride=2, padding=1)
+        if hidden.shape[2] * hidden.shape[3] >= 4 * PLACES:
+            hidden = conv2d(hidden, four_by_four(self.second.weight), self.second.bias, stride=2, padding=1)
+        else:
+            hidden = avg_pool2d(self.second(hidden), 2)
         return hidden + self.shortcut(avg_pool2d(maps, 2))
 
 
 def four_by_four(kernel: Tensor) -> Tensor:
-    """(O, I, 3, 3) -> (O, I, 4, 4): the sum of the kernel at its four places in a larger window."""
-    return sum(pad(kernel, (x, 1 - x, y, 1 - y)) for x in (0, 1) for y in (0, 1))
+    """(O, I, 3, 3) -> (O, I, 4, 4): the mean of the kernel at its four places in a larger window."""
+    return avg_pool2d(kernel, 2, stride=1, padding=1)
 
 
 class NonLocal(nn.Module):

@@ -20,7 +20,8 @@ from ganvas_plugins.residual import (
 
 @pytest.mark.parametrize("spectral", [False, True])
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
-def test_a_block_that_doubles_is_what_the_paper_draws(upsampling, spectral):
+@pytest.mark.parametrize("size", [(5, 6), (8, 9)])  # without and with the window of 4x4
+def test_a_block_that_doubles_is_what_the_paper_draws(size, upsampling, spectral):
     torch.manual_seed(0)
     block = UpBlock(3, 4, 2, upsampling)
     if spectral:
@@ -28,7 +29,7 @@ def test_a_block_that_doubles_is_what_the_paper_draws(upsampling, spectral):
     block.eval()
     with torch.no_grad():
         block.norm2.linear["gain"].weight.normal_()
-    maps, condition = torch.randn(2, 3, 5, 6), torch.randn(2, 2)
+    maps, condition = torch.randn(2, 3, *size), torch.randn(2, 2)
 
     def up(value):
         return interpolate(value, scale_factor=2, mode=upsampling)
@@ -41,13 +42,14 @@ def test_a_block_that_doubles_is_what_the_paper_draws(upsampling, spectral):
 @pytest.mark.parametrize("spectral", [False, True])
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("halve", [False, True])
-def test_a_block_that_halves_is_what_the_paper_draws(halve, first, spectral):
+@pytest.mark.parametrize("size", [(6, 8), (16, 18)])  # without and with the window of 4x4
+def test_a_block_that_halves_is_what_the_paper_draws(size, halve, first, spectral):
     torch.manual_seed(0)
     block = DownBlock(3, 4, 5, halve=halve, first=first)
     if spectral:
         normalise_spectrally(block)
     block.eval()
-    maps = torch.randn(2, 3, 6, 8)
+    maps = torch.randn(2, 3, *size)
     hidden = block.second(block.first(maps if first else maps.relu()).relu())
     expected = hidden + block.shortcut(maps)
     torch.testing.assert_close(block(maps), avg_pool2d(expected, 2) if halve else expected)
@@ -56,7 +58,7 @@ def test_a_block_that_halves_is_what_the_paper_draws(halve, first, spectral):
 def test_gradients_of_the_shared_window_are_those_of_two_steps():
     torch.manual_seed(0)
     block = DownBlock(3, 4, 5, halve=True)
-    maps = torch.randn(2, 3, 6, 8, requires_grad=True)
+    maps = torch.randn(2, 3, 16, 18, requires_grad=True)
     plain = avg_pool2d(block.second(block.first(maps.relu()).relu()) + block.shortcut(maps), 2)
     parameters = [maps, *block.parameters()]
     for once, twice in zip(
