@@ -23,35 +23,36 @@ PLACES = 64  # of the smaller map, from which on the window of 4x4 is faster
 
 
 class UpBlock(nn.Module):
-    """A generator's residual block, which doubles a map: U(S x) + C₂ relu N₂ C₁ U relu N₁ x.
+    """A residual block which doubles a map: U(S x) + C₂ relu N₂ C₁ U relu N₁ x.
 
     U is the upsampling, C₁ and C₂ are 3x3 convolutions, S is a 1x1 one, N₁ and N₂ are (conditional) batch norm.
 
     Args:
-        condition: width of the condition, 0 for none.
+        condition: width of the condition, 0 for none; None leaves out N₁ and N₂, as a discriminator does.
         spectral_norm: of the norms' layers; the convolutions' is put on with the whole network's.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, condition: int, upsampling: str = "nearest", spectral_norm: bool = False
+        self, inputs: int, outputs: int, condition: int | None, upsampling: str = "nearest", spectral_norm: bool = False
     ) -> None:
         super().__init__()
         self.upsampling = upsampling
-        self.norm1 = ConditionalBatchNorm(inputs, condition, spectral_norm)
+        normed = condition is not None
+        self.norm1 = ConditionalBatchNorm(inputs, condition, spectral_norm) if normed else None
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = ConditionalBatchNorm(outputs, condition, spectral_norm)
+        self.norm2 = ConditionalBatchNorm(outputs, condition, spectral_norm) if normed else None
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, maps: Tensor, condition: Tensor | None = None) -> Tensor:
         """(N, C, H, W) and (N, K) or None -> (N, C', 2H, 2W)."""
-        hidden = relu(self.norm1(maps, condition))
+        hidden = relu(maps if self.norm1 is None else self.norm1(maps, condition))
         if self.upsampling == "nearest" and hidden.shape[2] * hidden.shape[3] >= PLACES:
             window = 4 * four_by_four(self.first.weight.flip(2, 3)).transpose(0, 1)
             hidden = conv_transpose2d(hidden, window, self.first.bias, stride=2, padding=1)
         else:
             hidden = self.first(self.enlarge(hidden))
-        hidden = self.second(relu(self.norm2(hidden, condition)))
+        hidden = self.second(relu(hidden if self.norm2 is None else self.norm2(hidden, condition)))
         return hidden + self.enlarge(self.shortcut(maps))
 
     def enlarge(self, maps: Tensor) -> Tensor:

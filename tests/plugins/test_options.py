@@ -121,6 +121,86 @@ CASES: dict[str, dict[str, Any]] = {
         loss={"use": "least-squares", "real": 0.9, "fake": 0.1, "target": 0.8, "factor": 1.0, "power": 4},
     ),
     "hinge": gan(loss={"use": "hinge", "margin": 2.0, "generator": "clipped"}),
+    "stylegan2": gan(
+        generator={
+            "use": "stylegan2",
+            "latent": 4,
+            "style": 6,
+            "mapping_layers": 2,
+            "mapping_rate": 0.1,
+            "channels": 4,
+            "max_channels": 6,
+            "noise": False,
+            "mixing": 0.5,
+            "average_decay": 0.9,
+        },
+        discriminator={
+            "use": "stylegan2",
+            "channels": 4,
+            "max_channels": 6,
+            "group_size": 2,
+            "head": "projection",
+            "conditional": True,
+        },
+        regularizers=[
+            {
+                "use": "path-length",
+                "weight": {"from": 1.0, "to": 2.0},
+                "every": 2,
+                "decay": 0.1,
+                "batch_share": 1.0,
+                "rescale": False,
+                "own_step": True,
+                "place": "before",
+            },
+            {"use": "r1", "every": 2},
+        ],
+        ema=100,
+        precision="bf16",
+    ),
+    "r3gan": gan(
+        generator={
+            "use": "r3gan",
+            "latent": 4,
+            "channels": 4,
+            "max_channels": 6,
+            "blocks": 1,
+            "expansion": 4,
+            "group_size": 8,
+        },
+        discriminator={
+            "use": "r3gan",
+            "channels": 4,
+            "max_channels": 6,
+            "blocks": 1,
+            "expansion": 4,
+            "group_size": 8,
+            "head": "projection",
+            "conditional": True,
+        },
+        regularizers=[{"use": "r1", "weight": 0.1}],
+    ),
+    "unet": gan(
+        discriminator={
+            "use": "unet",
+            "channels": 4,
+            "max_channels": 6,
+            "spectral_norm": False,
+            "head": "projection",
+            "conditional": True,
+        },
+        fakes="batch",
+        regularizers=[
+            {
+                "use": "cutmix",
+                "weight": {"from": 0.5, "to": 1.0},
+                "every": 2,
+                "rescale": False,
+                "own_step": True,
+                "place": "before",
+            }
+        ],
+    ),
     "patches with batch norm": on(**DIGITS)
     | {
         "stages": {

@@ -84,7 +84,8 @@ class TrainedStage(Exploration):
     ) -> tuple[Tensor, Tensor | None]:
         """What ``sample`` makes its samples from: latents (number, D), and conditions or None.
 
-        The arguments are those of ``sample``; ``generate(latents, conditions)`` makes the images of what one has moved.
+        The arguments are those of ``sample``; ``generate(latents, conditions)``, the sampler's where there is one,
+        makes the images of what one has moved.
 
         Raises:
             ValueError: the stage has no generator or no such condition, or the sampler does not tell what it draws.

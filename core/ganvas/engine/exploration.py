@@ -94,7 +94,7 @@ class Exploration:
             ends = torch.cat([ends[:, : space.slice(CONDITION).start], rows.flatten(1)], dim=1)
         ways = space.interpolate(begins, ends, torch.linspace(0, 1, steps))
         shown = [f"from sample {a} to sample {b}" for a, b in zip(first, last, strict=True)]
-        return Preview(self._images(ways.flatten(0, 1), seed), steps, rows=shown)
+        return Preview(self._images(ways.flatten(0, 1), seed, sampler), steps, rows=shown)
 
     def arithmetic(
         self,
@@ -152,7 +152,7 @@ class Exploration:
         around = result.to(groups[0]).repeat(1 + neighbours, 1)
         with self._drawing(seed, "arithmetic") as rng:
             around[1:, :size] += (2 * torch.rand(neighbours, size, generator=rng, device=rng.device) - 1) * noise
-        *shown, last = self._images(torch.cat([*groups, around]), seed).split([*map(len, groups), len(around)])
+        *shown, last = self._images(torch.cat([*groups, around]), seed, sampler).split([*map(len, groups), len(around)])
         columns = max(len(images) for images in shown)
         black = torch.full_like(last[:1], -1)
         cells = [last, *[black] * (-len(last) % columns)]
@@ -210,7 +210,7 @@ class Exploration:
                 up = torch.linspace(middle, float(high[axis]), steps // 2 + 1)
                 moved.append(space.traverse(point, group, axis, [*down[:-1].tolist(), *up.tolist()]))
                 rows.append(f"{group}, axis {axis}: from {low[axis]:.3g} over {middle:.3g} to {high[axis]:.3g}")
-        return Preview(self._images(torch.cat(moved), seed), steps, rows=rows)
+        return Preview(self._images(torch.cat(moved), seed, sampler), steps, rows=rows)
 
     def _prior(self) -> Latents:
         """The groups of the generator's latents. Raises ``ValueError`` where there are none."""
@@ -243,12 +243,13 @@ class Exploration:
         points = latents if rows is None else torch.cat([latents, rows.flatten(1).to(latents)], dim=1)
         return points[list(numbers)]
 
-    def _images(self, points: Tensor, seed: int | None) -> Tensor:
-        """Points (N, D + K) -> their images (N, C, H, W)."""
+    def _images(self, points: Tensor, seed: int | None, sampler: Sampler | None) -> Tensor:
+        """Points (N, D + K) -> their images (N, C, H, W), as the sampler makes them."""
         algorithm: Any = self.algorithm
         latents, rows = points.tensor_split([self._prior().size], dim=1)
         with self._drawing(seed, "sample"):
-            return algorithm.generate(latents, rows.unflatten(1, algorithm.condition.shape) if rows.numel() else None)
+            rows = rows.unflatten(1, algorithm.condition.shape) if rows.numel() else None
+            return (algorithm if sampler is None else sampler).generate(latents, rows)
 
     def _axes(self, groups: Sequence[str] | None, axes: Sequence[int] | None) -> dict[str, list[int]]:
         """The axes to be traversed, by group."""

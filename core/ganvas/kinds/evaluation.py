@@ -121,7 +121,8 @@ class Sampler(ABC):
     It draws with what the stage's algorithm offers: ``products()`` (the generator with its ``latents``, the
     discriminator), ``condition``, whose ``sample(number, rng)`` draws rows or gives None where there is none,
     ``draw(number, condition, rng)``, which draws latents and rows as the stage itself does, and
-    ``generate(latents, condition)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K) or None.
+    ``generate(latents, condition, truncation=1.0)``, which makes images (N, C, H, W) of latents (N, D) and rows (N, K)
+    or None, as the generator's ``truncated`` does at that strength.
 
     Attributes:
         needs: what the stage's algorithm must offer (``{"generate"}``), by method name.
@@ -147,7 +148,7 @@ class Sampler(ABC):
         """
 
     def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """The latents (number, D) and conditions, rows (number, K) or None, that ``sample`` makes its samples from.
+        """The latents (number, D) and conditions, rows (number, K) or None, that ``generate`` makes the samples from.
 
         Where a sampler offers it, one can interpolate between its samples, traverse them and calculate with them.
         """
@@ -155,6 +156,11 @@ class Sampler(ABC):
             f"the sampler {getattr(self, 'component_name', type(self).__name__)!r} does not tell the latents of its "
             "samples (it offers no draw); leave it out"
         )
+
+    def generate(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        """What ``draw`` gives, moved or not -> samples (N, C, H, W) in [-1, 1]; as the stage makes them, by default."""
+        algorithm: Any = self.stage.algorithm
+        return algorithm.generate(latents, condition)
 
 
 def _check_needs(kind: str, part: Metric | Sampler, algorithm: Algorithm) -> None:

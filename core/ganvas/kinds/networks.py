@@ -51,6 +51,9 @@ class Network(nn.Module):
 class Generator(Network):
     """Latents and a condition -> samples. Built with ``(shape, condition)``.
 
+    A generator that makes its samples of styles, one for each layer, offers ``styles`` and ``synthesize`` as well, of
+    which ``forward`` is made; others leave them alone.
+
     Attributes:
         latents: sizes and priors of the latents, by named group.
         sample_shape: (C, H, W) of what it makes.
@@ -63,7 +66,25 @@ class Generator(Network):
 
     @abstractmethod
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor | Generated:
-        """(N, D) and (N, K) or None -> (N, C, H, W) in [-1, 1], or ``Generated`` with named extras."""
+        """(N, D) and (N, K) or None -> (N, C, H, W) in [-1, 1], or ``Generated`` with named extras.
+
+        While training, samples may leave that range, where the last layer is linear.
+        """
+
+    def truncated(self, latents: Tensor, condition: Tensor | None, strength: float) -> Tensor | Generated:
+        """Samples that differ less from one another: strength 1 is ``forward``, 0 gives one sample per condition.
+
+        The latents are pulled towards the prior's mean. A generator with styles pulls these towards theirs.
+        """
+        return self(self.latents.truncate(latents, strength), condition)
+
+    def styles(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(N, D) and (N, K) or None -> a style for each of the L layers, (N, L, W)."""
+        raise NotImplementedError(f"{type(self).__name__} has no styles")
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Styles (N, L, W) -> samples (N, C, H, W)."""
+        raise NotImplementedError(f"{type(self).__name__} has no styles")
 
     def terms(self, match: Match) -> Terms:
         """Further terms, weighted, of the objective of ``match.side``.

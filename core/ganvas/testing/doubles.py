@@ -88,7 +88,7 @@ class Dataset(data.Dataset):
 
 
 class Generator(networks.Generator):
-    """A dense layer, conditional where there is a condition."""
+    """A dense layer, conditional where there is a condition, on one style: latents and condition side by side."""
 
     conditional = True
 
@@ -100,9 +100,15 @@ class Generator(networks.Generator):
         self.layer = nn.Linear(6 + (math.prod(condition) if condition else 0), math.prod(shape))
 
     def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.synthesize(self.styles(latents, condition))
+
+    def styles(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
         if condition is not None and self.conditional:
             latents = torch.cat([latents, condition.flatten(1)], dim=1)
-        return torch.tanh(self.layer(latents)).unflatten(1, self.sample_shape)
+        return latents[:, None]
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        return torch.tanh(self.layer(styles[:, 0])).unflatten(1, self.sample_shape)
 
 
 class Translator(networks.Translator):
@@ -328,8 +334,9 @@ class Arena(algorithm.Algorithm):
             condition_fake=asked,
         )
 
-    def generate(self, latents: Tensor, condition: Tensor | None) -> Tensor:
-        made = self.duel.generator(latents, condition)
+    def generate(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        generator: Any = self.duel.generator
+        made = generator.truncated(latents, condition, truncation)
         return getattr(made, "samples", made)
 
     def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:

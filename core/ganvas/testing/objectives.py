@@ -27,14 +27,14 @@ METHOD = {"regularizer": "penalty", "augmentation": "forward"}
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     """A duel that the component takes part in.
 
-    A regularizer may ask for a generator of a certain make, for fakes that are paired with reals, or for codes that
-    only fakes have.
+    A regularizer may ask for a player of a certain make, for fakes that are paired with reals, or for codes that only
+    fakes have.
     """
     refused = None
-    for generator, terms in _offers(subject, case, seed):
+    for players, terms in _offers(subject, case, seed):
         data = case.data()
         with fork_random(seed):
-            parts: dict[str, Any] = {"generator": generator}
+            parts: dict[str, Any] = {**players}
             if subject.kind == "augmentation":
                 parts["augmentation"] = subject.build(case, seed)
             else:
@@ -45,27 +45,28 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
                 refused = error
                 continue
         return made.to(case.device)
-    raise refused if refused is not None else Broken("no generator fits it")
+    raise refused if refused is not None else Broken("no player fits it")
 
 
-def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[Any, dict[str, bool]]]:
-    """Generators, and how they are told what to make: under a condition in three ways."""
-    for generator in _generators(subject, case, seed):
-        yield generator, {}
+def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[dict[str, Any], dict[str, bool]]]:
+    """Players, and how fakes are told what to make: under a condition in three ways."""
+    for players in _players(subject, case, seed):
+        yield players, {}
         if case.condition is not None:
-            yield generator, {"paired": True}
-            yield generator, {"observed": False}
+            yield players, {"paired": True}
+            yield players, {"observed": False}
 
 
-def _generators(subject: Subject, case: Case, seed: int) -> Iterator[Any]:
-    yield None
-    for entry in subject.host.entries("generator"):
-        try:
-            with fork_random(seed):
-                made = subject.host.resolve(entry)(case.shape, case.condition)
-        except (BrokenComponent, TypeError, ValueError):
-            continue
-        yield made
+def _players(subject: Subject, case: Case, seed: int) -> Iterator[dict[str, Any]]:
+    """Two doubles; then every generator that is there, as it is by default, then every discriminator."""
+    yield {}
+    for kind in ("generator", "discriminator"):
+        for entry in subject.host.entries(kind):
+            try:
+                made = Subject(f"{kind}/{entry.plugin}/{entry.name}", {}).build(case, seed)
+            except (BrokenComponent, Mistakes, TypeError, ValueError):
+                continue
+            yield {kind: made}
 
 
 def cases(subject: Subject) -> list[Case]:

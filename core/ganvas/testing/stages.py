@@ -200,11 +200,10 @@ def samples_are_pictures(subject: Subject, case: Case) -> None:
 )
 def samples_are_made_of_what_is_drawn(subject: Subject, case: Case) -> None:
     if subject.kind == "algorithm":
-        generating: Any = algorithm(subject, case).eval()
-        made, offered = generating, hasattr(generating, "generate")
+        made: Any = algorithm(subject, case).eval()
+        offered = hasattr(made, "generate")
     else:
-        stage = doubles.stage(case.data(), None)
-        made, generating = subject.build(case, given=(stage,)), stage.algorithm
+        made = subject.build(case, given=(doubles.stage(case.data(), None),))
         offered = type(made).draw is not Sampler.draw
     if not offered:
         skip("it does not tell its latents")
@@ -212,7 +211,7 @@ def samples_are_made_of_what_is_drawn(subject: Subject, case: Case) -> None:
         seed_everything(0)
         samples = made.sample(NUMBER, None, rng=torch.Generator(case.device).manual_seed(1))
         latents, rows = made.draw(NUMBER, None, rng=torch.Generator(case.device).manual_seed(1))
-        again = generating.generate(latents, rows)
+        again = made.generate(latents, rows)
     if len(latents) != NUMBER or (rows is not None and len(rows) != NUMBER):
         raise Broken(f"{len(latents)} latents for {NUMBER} samples")
     if not torch.allclose(samples, again, atol=1e-5):

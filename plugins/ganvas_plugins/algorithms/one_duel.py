@@ -59,14 +59,18 @@ class OneDuel(Algorithm):
             condition = condition.expand(number, *condition.shape)
         return self.generate(*self.draw(number, condition, rng))
 
-    def generate(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1]."""
+    def generate(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1].
+
+        Args:
+            truncation: the strength of ``Generator.truncated``; 1 truncates nothing.
+        """
         parts = zip(
             latents.split(_AT_ONCE),
             condition.to(latents.device).split(_AT_ONCE) if condition is not None else [None] * len(latents),
             strict=False,
         )
-        made = [self.duel.generator(*part) for part in parts]
+        made = [self.duel.generator.truncated(*part, truncation) for part in parts]
         return torch.cat([part.samples if isinstance(part, Generated) else part for part in made])
 
     @torch.no_grad()

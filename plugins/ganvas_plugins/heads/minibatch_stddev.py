@@ -53,13 +53,18 @@ class MinibatchStddev(MinibatchHead):
         self.wrap(head, features, channels, condition)
 
     def statistics(self, features: Tensor) -> Tensor:
-        number, flat = len(features), features.flatten(1)
-        groups = max(1, number // (self.group_size or number))
-        size = -(-number // groups)
-        # (size, groups, F * places); where the groups are uneven, the last row is filled up with what is not counted.
-        grouped = pad(flat, (0, 0, 0, size * groups - number)).unflatten(0, (size, groups))
-        counted = (torch.arange(size * groups, device=flat.device) < number).view(size, groups, 1)
-        members = counted.sum(0)
-        centred = (grouped - grouped.sum(0) / members) * counted
-        deviation = (centred.square().sum(0) / members + EPSILON).sqrt()
-        return deviation.unflatten(1, (self.channels, -1)).mean(2).repeat(size, 1)[:number]
+        return group_deviations(features, self.group_size, self.channels)
+
+
+def group_deviations(features: Tensor, group_size: int | None, channels: int) -> Tensor:
+    """Mean deviations within each sample's group, of ``channels`` blocks of features: (N, F, *S) -> (N, channels)."""
+    number, flat = len(features), features.flatten(1)
+    groups = max(1, number // (group_size or number))
+    size = -(-number // groups)
+    # (size, groups, F * places); where the groups are uneven, the last row is filled up with what is not counted.
+    grouped = pad(flat, (0, 0, 0, size * groups - number)).unflatten(0, (size, groups))
+    counted = (torch.arange(size * groups, device=flat.device) < number).view(size, groups, 1)
+    members = counted.sum(0)
+    centred = (grouped - grouped.sum(0) / members) * counted
+    deviation = (centred.square().sum(0) / members + EPSILON).sqrt()
+    return deviation.unflatten(1, (channels, -1)).mean(2).repeat(size, 1)[:number]

@@ -14,7 +14,7 @@ class Truncation(Sampler):
 
     With ψ = ``strength``, for each number z of the latents (priors here have mean zero),
 
-        pull:      z' = ψ z,
+        pull:      z' = ψ z,   or for a generator with styles w' = w̄ + ψ (w - w̄), w̄ the mean style,
         resample:  z' ~ p(z | |z| <= τ),   P(|z| <= τ) = ψ,
 
     so that ψ = 1 is plain sampling and ψ = 0 gives one image per condition. ``resample`` is what drawing again whatever
@@ -25,8 +25,7 @@ class Truncation(Sampler):
 
     Source: Marchesi, "Megapixel Size Image Creation using Generative Adversarial Networks", 2017; Brock et al., "Large
     Scale GAN Training for High Fidelity Natural Image Synthesis", 2019, section 3.1 (resample); Karras et al., "A
-    Style-Based Generator Architecture for Generative Adversarial Networks", 2019, appendix B (pull, of intermediate
-    latents).
+    Style-Based Generator Architecture for Generative Adversarial Networks", 2019, appendix B (pull, of styles).
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Truncation(Sampler):
         ] = 0.7,
         method: Annotated[
             Literal["pull", "resample"],
-            Field(description="scale all latents, or draw again those in the tails of the prior"),
+            Field(description="scale all latents or styles, or draw again the latents in the tails of the prior"),
         ] = "pull",
     ) -> None:
         super().__init__(stage)
@@ -47,9 +46,13 @@ class Truncation(Sampler):
 
     def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         latents, condition = self.stage.algorithm.draw(number, condition, rng)
-        prior = self.stage.algorithm.products()["generator"].latents
-        move = prior.truncate if self.method == "pull" else prior.confine
-        return move(latents, self.strength), condition
+        if self.method == "resample":
+            latents = self.stage.algorithm.products()["generator"].latents.confine(latents, self.strength)
+        return latents, condition
+
+    def generate(self, latents: Tensor, condition: Tensor | None) -> Tensor:
+        strength = self.strength if self.method == "pull" else 1.0
+        return self.stage.algorithm.generate(latents, condition, truncation=strength)
 
     def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:
-        return self.stage.algorithm.generate(*self.draw(number, condition, rng))
+        return self.generate(*self.draw(number, condition, rng))

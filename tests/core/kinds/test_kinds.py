@@ -26,7 +26,13 @@ def test_where_a_component_stands_in_the_quickstart() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_component_of_each_kind_is_placed(kind: str) -> None:
     """The overrides are those of ``ganvas.train``: the quickstart with them has no mistakes."""
-    names = {"dataset": "mnist-5k", "algorithm": "classifier", "condition": "labels", "metric": "diversity"}
+    names = {
+        "dataset": "mnist-5k",
+        "algorithm": "classifier",
+        "condition": "labels",
+        "metric": "diversity",
+        "regularizer": "r1",
+    }
     name = names.get(kind) or next(
         name for name, told in ganvas.components(kind).items() if not any(o["required"] for o in told["options"])
     )
