@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,14 @@ from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment
 from ganvas_plugins.optimizers.adam import Adam
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import miniatures
+
+FOLDER = tempfile.TemporaryDirectory()
+miniatures.write_celeba(Path(FOLDER.name), number=8)
+
 DATA = {"use": "digits", "size": 16}
+WITH_ATTRIBUTES = {"use": "celeba", "root": FOLDER.name, "size": 16, "split": "all"}
 STEPS, BATCH = 2, 4
 BACKBONE = {"use": "timm", "model": "test_resnet"}
 
@@ -44,6 +53,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "discriminator/mlp": {"widths": [8]},
     "discriminator/resnet": {"channels": 4},
     "discriminator/biggan": {"channels": 4},
+    "discriminator/stylegan2": {"channels": 4},
+    "discriminator/r3gan": {"channels": 4, "blocks": 1, "group_size": 4},
+    "discriminator/unet": {"channels": 4},
+    "generator/stylegan2": {"channels": 4, "latent": 4, "style": 8, "mapping_layers": 2},
+    "generator/r3gan": {"channels": 4, "latent": 4, "blocks": 1, "group_size": 4},
     "generator/mlp": {"latent": 4, "widths": [8]},
     "generator/resnet": {"latent": 4, "channels": 4},
     "generator/biggan": {"latent": 4, "channels": 4, "embedding": 4},
@@ -73,6 +87,9 @@ NEEDS: dict[str, dict[str, Any]] = {
     "head/multi-class": {"loss": "multi-hinge"},
     "regularizer/orthogonality": {"generator": "eigengan"},
     "regularizer/perceptual": {"fakes": "batch"},
+    "regularizer/mutual-information": {"condition": "code"},
+    "regularizer/path-length": {"generator": "stylegan2"},
+    "condition/attributes": {"dataset": WITH_ATTRIBUTES},
 }
 
 BATCH_NORM = "{} has batch norm, under which no gradient is one sample's own; give the discriminator norm: none"
@@ -81,22 +98,46 @@ A_HEAD_FOR_EACH_SCALE = (
     "use head: linear"
 )
 
+# What needs something that earlier stages trained.
+LATER = {"regularizer/classification", "condition/clusters", "condition/latent"}
+
+A_HEAD_FOR_EACH_RESOLUTION = (
+    "unet has a head for the image and one for its pixels and puts their scores side by side; it cannot do so with "
+    "what else {} gives; use head: linear"
+)
+NO_PIXELS = "{} has no scores of pixels that cutmix could compare; use discriminator: unet, or leave out cutmix"
+# Heads that give more than scores, and what brings them along.
+RICH = {
+    "loss/san": "SanHead",
+    "loss/multi-hinge": "MultiClassHead",
+    "head/san": "SanHead",
+    "head/multi-class": "MultiClassHead",
+    "head/auxiliary-classifier": "AuxiliaryClassifier",
+    "head/twin-auxiliary": "TwinAuxiliary",
+    "head/contrastive": "Contrastive",
+    "head/data-to-data": "DataToData",
+}
+DISCRIMINATORS = {
+    "biggan": "BigGanDiscriminator",
+    "dcgan": "DcganDiscriminator",
+    "global": "GlobalDiscriminator",
+    "mlp": "MlpDiscriminator",
+    "patch": "PatchDiscriminator",
+    "projected": "ProjectedDiscriminator",
+    "r3gan": "R3GanDiscriminator",
+    "resnet": "ResnetDiscriminator",
+    "stylegan2": "StyleGan2Discriminator",
+}
+
 # (first, second) -> what `ganvas check` says of the pair.
 REFUSED: dict[tuple[str, str], str] = {
     ("regularizer/gradient-penalty", "discriminator/dcgan"): BATCH_NORM.format("DcganDiscriminator"),
     ("regularizer/gradient-penalty", "discriminator/patch"): BATCH_NORM.format("PatchDiscriminator"),
+    **{(part, "discriminator/projected"): A_HEAD_FOR_EACH_SCALE.format(head) for part, head in RICH.items()},
+    **{(part, "discriminator/unet"): A_HEAD_FOR_EACH_RESOLUTION.format(head) for part, head in RICH.items()},
     **{
-        (part, "discriminator/projected"): A_HEAD_FOR_EACH_SCALE.format(head)
-        for part, head in (
-            ("loss/san", "SanHead"),
-            ("loss/multi-hinge", "MultiClassHead"),
-            ("head/san", "SanHead"),
-            ("head/multi-class", "MultiClassHead"),
-            ("head/auxiliary-classifier", "AuxiliaryClassifier"),
-            ("head/twin-auxiliary", "TwinAuxiliary"),
-            ("head/contrastive", "Contrastive"),
-            ("head/data-to-data", "DataToData"),
-        )
+        ("regularizer/cutmix", f"discriminator/{name}"): NO_PIXELS.format(title)
+        for name, title in DISCRIMINATORS.items()
     },
 }
 
@@ -153,16 +194,13 @@ def earlier() -> dict[str, Algorithm]:
 
 def written(folder: Path, *components: str) -> Experiment:
     plain = {"steps": STEPS, "batch_size": BATCH}
-    spec = {
-        "dataset": DATA,
-        "stages": {
-            "features": {"use": "self-supervised", "backbone": BACKBONE, **plain},
-            "attributes": {"use": "classifier", "encoder": "features", **plain},
-            "gan": stage(*components),
-        },
+    earlier = {
+        "features": {"use": "self-supervised", "backbone": BACKBONE, **plain},
+        "attributes": {"use": "classifier", "encoder": "features", **plain},
     }
+    stages = {**(earlier if LATER & set(components) else {}), "gan": stage(*components)}
     path = folder / "spec.yaml"
-    path.write_text(to_yaml(spec))
+    path.write_text(to_yaml({"dataset": DATA, "stages": stages}))
     return read(path)
 
 
@@ -248,7 +286,7 @@ def exempt(pair: str, parameter: str) -> bool:
 def test_the_lists_name_nothing_that_is_not_there() -> None:
     known = {f"{entry.kind}/{entry.name}" for entry in Host().entries()}
     listed: set[str] = set(OPTIONS) | {part for pair in REFUSED for part in pair}
-    listed |= {name.split()[0] for name in NEEDS}
+    listed |= LATER | set(NEEDS)
     assert listed <= known
     assert set(REFUSED) <= set(PAIRS)
     assert all(any(re.search(pattern, " x ".join(pair)) for pair in PAIRS) for pattern, _, _ in EXEMPT)

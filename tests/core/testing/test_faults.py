@@ -521,9 +521,12 @@ class ShufflesItsTensors(Squares):
 
 
 class ChangesItsFingerprint(Squares):
+    asked = 0
+
     @property
     def fingerprint(self) -> str:
-        return str(id(self))
+        type(self).asked += 1
+        return str(self.asked)
 
 
 class NamesTooFewClasses(Squares):
