@@ -23,8 +23,8 @@ class Attributes(Condition):
     Raises:
         ValueError: the data have no attributes.
 
-    Source: Mirza & Osindero, "Conditional Generative Adversarial Nets", 2014, section 3.2; sampled from the data as in
-    Perarnau et al., "Invertible Conditional GANs for image editing", 2016, section 3.2.
+    Source: Mirza & Osindero, "Conditional Generative Adversarial Nets", 2014, section 3.2; attributes sampled from the
+    data as in Perarnau et al., "Invertible Conditional GANs for image editing", 2016.
     """
 
     # The quickstart's data have labels only.
