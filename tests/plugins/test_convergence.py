@@ -26,30 +26,6 @@ from ganvas import Critique, DataField, Dataset, Discriminator, Generator, Laten
 from ganvas_plugins.generators.eigengan import Subspace
 
 
-def dense(*widths):
-    layers = [layer for pair in zip(widths, widths[1:]) for layer in (nn.Linear(*pair), nn.LeakyReLU(0.2))]
-    return nn.Sequential(*layers[:-1])
-
-
-class Dense(Generator):
-    def __init__(self, shape, condition):
-        super().__init__()
-        self.sample_shape, self.latents = tuple(shape), Latents({"z": 4})
-        self.layers = dense(4, 64, 64, 64, 2)
-
-    def forward(self, latents, condition=None):
-        return self.layers(latents).unflatten(1, self.sample_shape)
-
-
-class Judge(Discriminator):
-    def __init__(self, shape, condition):
-        super().__init__()
-        self.blocks = dense(2, 64, 64, 64, 1)
-
-    def forward(self, samples, condition=None):
-        return Critique(self.blocks(samples.flatten(1)).squeeze(1))
-
-
 UNIT, DEVIATIONS = 0.05, (5.0, 3.0, 1.0, 1.0, 1.0, 1.0)
 
 
@@ -106,8 +82,8 @@ class Quadratic(Discriminator):
 REGISTRY = """
 components:
   dataset: {cloud: ./parts.py:Cloud}
-  generator: {dense: ./parts.py:Dense, linear-eigengan: ./parts.py:LinearEigenGan}
-  discriminator: {judge: ./parts.py:Judge, quadratic: ./parts.py:Quadratic}
+  generator: {linear-eigengan: ./parts.py:LinearEigenGan}
+  discriminator: {quadratic: ./parts.py:Quadratic}
 """
 
 
@@ -123,8 +99,8 @@ dataset: gaussian-mixture
 stages:
   gan:
     use: gan
-    generator: dense
-    discriminator: judge
+    generator: {use: mlp, latent: 4, widths: [64, 64, 64]}
+    discriminator: {use: mlp, widths: [64, 64, 64]}
     loss: non-saturating
     regularizers: [{use: r1, weight: 0.1}]
     optimizers: {use: adam, lr: 1e-3, betas: [0.0, 0.99]}

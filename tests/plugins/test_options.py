@@ -907,8 +907,8 @@ CASES: dict[str, dict[str, Any]] = {
         "stages": {
             "gan": {
                 "use": "gan",
-                "generator": {"use": "mlp"},
-                "discriminator": {"use": "mlp"},
+                "generator": {"use": "mlp", "latent": 2, "widths": [8]},
+                "discriminator": {"use": "mlp", "widths": [8]},
                 **COMMON,
             }
         },
