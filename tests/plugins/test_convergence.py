@@ -102,7 +102,7 @@ stages:
     generator: {use: mlp, latent: 4, widths: [64, 64, 64]}
     discriminator: {use: mlp, widths: [64, 64, 64]}
     loss: non-saturating
-    regularizers: [{use: r1, weight: 0.1}]
+    regularizers: [{use: r1, weight: 0.02}]
     optimizers: {use: adam, lr: 1e-3, betas: [0.0, 0.99]}
     ema: 5000
     steps: 3000
@@ -115,12 +115,12 @@ def test_every_mode_of_a_ring_is_found(tmp_path: Path) -> None:
     points = trained(tmp_path, RING).sample(4000, seed=1).flatten(1)
     data = GaussianMixture()
     distance, mode = torch.cdist(points, data.centres).min(1)
-    good = distance < 3 * data.spread  # within three deviations of its mode, which are 3 % of the radius
+    good = distance < 3 * data.spread  # within three deviations of its mode, 3 % of the radius
     shares = mode[good].bincount(minlength=8) / len(points)
-    assert shares.min() > 0.02
-    assert good.float().mean() > 0.35
+    assert shares.min() > 0.03
+    assert good.float().mean() > 0.4
     # All but few of the others lie on the threads between neighbours: none fills the ring's inside.
-    assert (points.norm(dim=1) > 0.6).float().mean() > 0.95
+    assert (points.norm(dim=1) > 0.4).float().mean() > 0.95
 
 
 EIGEN = """

@@ -20,7 +20,8 @@ class GaussianMixture(Dataset):
 
     ``images`` float32 (2, 1, 1), a point in [-1, 1]²; ``labels`` the mode it was drawn from, each equally often. The
     modes lie on a circle (``ring``), or on a square of as many rows as columns (``grid``). Lengths are in units of
-    their own: a point is divided by ``radius`` + 5 ``deviation``, and what then lies outside [-1, 1] put on its border.
+    their own: a point is divided by 1.5 ``radius`` + 5 ``deviation``, so that the modes lie where tanh is not yet flat;
+    what then is outside [-1, 1] is put on its border.
     ``centres`` and ``spread`` say where the modes are and how wide, in the units of the samples.
 
     Raises:
@@ -66,7 +67,7 @@ class GaussianMixture(Dataset):
     @property
     def scale(self) -> float:
         """The length that becomes 1."""
-        return self.radius + 5 * self.deviation
+        return 1.5 * self.radius + 5 * self.deviation
 
     @property
     def spread(self) -> float:

@@ -12,9 +12,9 @@ def test_a_ring_of_eight():
     assert points.shape == (50_000, 2)
     assert labels.bincount().tolist() == [6250] * 8
     assert data.classes == list("01234567")
-    assert data.spread == pytest.approx(0.02 / 2.1)
+    assert data.spread == pytest.approx(0.02 / 3.1)
     angles = torch.arange(8) * math.pi / 4
-    expected = torch.stack([angles.cos(), angles.sin()], 1) * 2 / 2.1
+    expected = torch.stack([angles.cos(), angles.sin()], 1) * 2 / 3.1
     torch.testing.assert_close(data.centres, expected, atol=1e-6, rtol=0)
     for mode in range(8):
         mine = points[labels == mode]
@@ -38,7 +38,7 @@ def test_chosen_numbers_and_the_seed():
     data = GaussianMixture(modes=3, radius=1.0, deviation=0.1, samples=7, seed=1)
     assert len(data) == 7
     assert data.tensors()["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert data.centres.norm(dim=1).tolist() == pytest.approx([1 / 1.5] * 3)
+    assert data.centres.norm(dim=1).tolist() == pytest.approx([1 / 2] * 3)
     again, other = (GaussianMixture(modes=3, radius=1.0, deviation=0.1, samples=7, seed=seed) for seed in (1, 2))
     assert data.fingerprint == again.fingerprint != other.fingerprint
     assert GaussianMixture(layout="grid", modes=1).centres.tolist() == [[0, 0]]
