@@ -32,9 +32,17 @@ class GaussianMixture(Dataset):
     using Implicit Variational Learning", 2017.
     """
 
-    # Networks of dense layers: a point is no picture.
+    # A point is no picture: it wants dense layers, and the metrics of images say nothing of it.
     example: ClassVar[Mapping[str, Any]] = {
-        "stages.gan": {"use": "gan", "dataset": ..., "generator": "mlp", "discriminator": "mlp", "steps": 500}
+        "stages.gan": {
+            "use": "gan",
+            "dataset": ...,
+            "generator": "mlp",
+            "discriminator": "mlp",
+            "regularizers": [{"use": "r1", "weight": 0.02}],
+            "steps": 500,
+            "evaluate": {"metrics": []},
+        }
     }
 
     def __init__(
