@@ -520,6 +520,28 @@ CASES: dict[str, dict[str, Any]] = {
         ema={"half_life": {"from": 0, "to": 100}, "networks": ["generator", "discriminator"]},
         discriminator_steps={"value": 2, "first": [1, 3], "every": [5, 1]},
     ),
+    "ada": gan(
+        augmentation={
+            "use": "ada",
+            "blitting": 0.9,
+            "geometry": 0.8,
+            "color": 0.7,
+            "filtering": 0.6,
+            "noise": 0.5,
+            "cutout": 0.4,
+            "start": 0.8,
+            "target": 0.5,
+            "ramp": 100,
+            "every": 1,
+            "maximum": 0.9,
+        },
+        regularizers=[{"use": "r1", "weight": 1.0}],
+    ),
+    "apa": gan(
+        augmentation={"use": "apa", "start": 0.4, "target": -0.5, "ramp": 50, "every": 2, "maximum": 0.5},
+        discriminator={**GLOBAL, "conditional": True},
+        regularizers=[{"use": "r1", "weight": 1.0}],
+    ),
     "simclr-views before a discriminator": gan(augmentation={"use": "simclr-views", "flip": 0.0}),
     "an optimizer for each player": {
         "name": "two-optimizers",
@@ -871,6 +893,26 @@ CASES: dict[str, dict[str, Any]] = {
     "cifar10": on(use="cifar10", root="$OPTIONS_DATA/cifar10", split="test", download=True, **HALF),
     "afhq": on(use="afhq", root="$OPTIONS_DATA/afhq", split="test", in_memory=False, **HALF),
     "image-folder": on(use="image-folder", root="$OPTIONS_DATA/flat", channels=1, in_memory=False, **HALF),
+    "openmoji": on(use="openmoji", groups=["flags"], skin_tones=False, style="black", background="#ffff00", **HALF),
+    "gaussian-mixture": {
+        "dataset": {
+            "use": "gaussian-mixture",
+            "layout": "grid",
+            "modes": 9,
+            "radius": 1.0,
+            "deviation": 0.1,
+            "samples": 90,
+            "seed": 1,
+        },
+        "stages": {
+            "gan": {
+                "use": "gan",
+                "generator": {"use": "mlp", "latent": 2, "widths": [8]},
+                "discriminator": {"use": "mlp", "widths": [8]},
+                **COMMON,
+            }
+        },
+    },
     "images not square": on(use="image-folder", root="$OPTIONS_DATA/flat", in_memory=True, size=[12, 16], fit="pad"),
     "celeba": {
         "dataset": {

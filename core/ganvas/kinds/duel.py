@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class Match:
         step: the engine's step.
         duel: the duel.
         latents: (N, D) the fakes were made from, or None.
-        condition_real, condition_fake: (N, K) or None.
+        condition_fake: (N, K) or None.
     """
 
     def __init__(
@@ -47,21 +48,40 @@ class Match:
         self.step = step
         self.duel = duel
         self.latents = latents
-        self.condition_real = condition_real
         self.condition_fake = condition_fake
         self.wants: set[str] = set()
-        self._given_real = real
+        self._given_real, self._given_condition = real, condition_real
         self._make_fake = fake
         self._samples: dict[str, Tensor] = {}
         self._critiques: dict[str, Critique] = {}
         self._gradients: dict[str, Tensor] = {}
         self.generated: Generated | None = None
 
+    @cached_property
+    def _slipped(self) -> Tensor | None:
+        """(N,): which of the reals have a fake in their place; None for none."""
+        if self.side == "generator" or self.duel.augmentation is None or not self.duel.mixes:
+            return None
+        return self.duel.augmentation.mix(self._given_real, self.fake.detach(), self.step.rng)
+
+    @property
+    def condition_real(self) -> Tensor | None:
+        """(N, K) or None: what the reals are judged under; a fake among them brings its own."""
+        if self._given_condition is None or self.condition_fake is None or self._slipped is None:
+            return self._given_condition
+        return torch.where(_along(self._slipped, self.condition_fake), self.condition_fake, self._given_condition)
+
     @property
     def real(self) -> Tensor:
-        """(N, C, H, W) in [-1, 1], before augmentation; a leaf that asks for a gradient where one is wanted."""
+        """(N, C, H, W) in [-1, 1], before augmentation; a leaf that asks for a gradient where one is wanted.
+
+        On the discriminator's side it is what the discriminator takes for real, with the fakes that the augmentation
+        slips in.
+        """
         if "real" not in self._samples:
             real = self._given_real
+            if self._slipped is not None:
+                real = torch.where(_along(self._slipped, real), self.fake.detach(), real)
             if self.side == "discriminator" and "real" in self.wants:
                 real = real.detach().requires_grad_(True)
             self._samples["real"] = real
@@ -87,8 +107,6 @@ class Match:
             samples, condition = (
                 (self.real, self.condition_real) if which == "real" else (self.fake, self.condition_fake)
             )
-            if which == "real" and self.side == "discriminator" and augmentation is not None and self.duel.mixes:
-                samples = augmentation.mix(samples, self.fake, rng)
             # On the generator's side the critique of the reals is a constant: the discriminator is frozen there.
             samples = samples if augmentation is None else augmentation(samples, which, rng)
             self._critiques[which] = self.criticise(samples, condition)
@@ -134,6 +152,11 @@ class Match:
 
 
 _HALF = (torch.bfloat16, torch.float16)
+
+
+def _along(chosen: Tensor, samples: Tensor) -> Tensor:
+    """A choice of samples (N,), shaped to be broadcast over what each of them holds."""
+    return chosen.view(-1, *(1 for _ in samples.shape[1:]))
 
 
 def input_gradients(critique: Critique, samples: Tensor) -> Tensor:

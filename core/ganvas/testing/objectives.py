@@ -267,21 +267,23 @@ def gradients_pass(subject: Subject, case: Case) -> None:
 
 
 @suite.check(
-    "mix gives what the discriminator takes for real, shaped as the reals, and leaves both batches alone",
+    "mix says of each real whether a fake takes its place, True or False, and leaves both batches alone",
     "mix",
     "mix",
     kinds=("augmentation",),
     varied=False,
 )
-def mixing_keeps_the_shape(subject: Subject, case: Case) -> None:
+def mixing_chooses_reals(subject: Subject, case: Case) -> None:
     made = subject.build(case)
     if type(made).mix is Augmentation.mix:
         skip("it does not mix")
     real, fake = (doubles.images(NUMBER, case.shape, seed).to(case.device) for seed in (1, 2))
     kept = real.clone(), fake.clone()
     mixed = made.mix(real, fake, torch.Generator(case.device).manual_seed(0))
-    if mixed.shape != real.shape or not torch.equal(kept[0], real) or not torch.equal(kept[1], fake):
-        raise Broken(f"shape {tuple(mixed.shape)}, or a batch changed in place")
+    if mixed is not None and (mixed.shape != real.shape[:1] or mixed.dtype != torch.bool):
+        raise Broken(f"it is {mixed.dtype} {tuple(mixed.shape)}; bool {(len(real),)} was to come")
+    if not torch.equal(kept[0], real) or not torch.equal(kept[1], fake):
+        raise Broken("a batch is changed in place")
 
 
 # -- both --------------------------------------------------------------------------------------------------------------

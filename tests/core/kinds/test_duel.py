@@ -560,7 +560,7 @@ class Adding(Augmentation):
         self.observed.append(real)
 
     def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-        return torch.cat([fake[:1], real[1:]])
+        return torch.arange(len(real)) == 0
 
 
 def test_everything_the_discriminator_sees_is_augmented() -> None:
@@ -571,19 +571,36 @@ def test_everything_the_discriminator_sees_is_augmented() -> None:
     assert augmentation.sides == ["fake", "real"]
     assert augmentation.observed == [match.critique("real")]
     assert torch.equal(match.critique("fake").samples, match.fake + 1)
-    assert torch.equal(match.critique("real").samples, torch.cat([match.fake[:1], match.real[1:]]) + 1)
+    assert torch.equal(match.critique("real").samples, match.real + 1)
 
     other = make_match(duel, "generator")
     duel.terms(other)
-    assert torch.equal(other.critique("real").samples, other.real + 1)  # nothing is slipped in here
     assert len(augmentation.observed) == 1
+
+
+def test_a_fake_that_is_slipped_in_is_a_real_for_all_and_brings_its_condition() -> None:
+    duel = make_duel(Slope, augmentation=Adding())
+    real, made = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)
+    conditions = {"condition_real": torch.eye(4)[:3], "condition_fake": torch.eye(4)[[3, 3, 3]]}
+    match = Match("discriminator", make_step(), duel, real=real, fake=lambda: made, **conditions)
+    terms = duel.terms(match)
+    assert torch.equal(match.real, torch.cat([made[:1], real[1:]]))
+    assert match.condition_real is not None
+    assert match.condition_real.argmax(1).tolist() == [3, 1, 2]
+    assert torch.equal(match.critique("real").condition, match.condition_real)
+    slopes = torch.autograd.functional.jacobian(lambda x: duel.discriminator(x + 1).scores.sum(), match.real)
+    assert terms["penalty/slope"].item() == pytest.approx(slopes.flatten(1).square().sum(1).mean().item())
+
+    other = Match("generator", make_step(), duel, real=real, fake=lambda: made, **conditions)  # none is slipped in here
+    assert torch.equal(other.real, real)
+    assert other.condition_real is conditions["condition_real"]
 
 
 def test_a_critique_carries_what_was_judged() -> None:
     duel = make_duel()
     condition = torch.eye(3)
-    match = make_match(duel)
-    match.condition_real = condition
+    made = torch.zeros(3, 1, 2, 2)
+    match = Match("discriminator", make_step(), duel, real=made + 1, fake=lambda: made, condition_real=condition)
     assert match.critique("real").samples is match.real
     assert match.critique("real").condition is condition
     assert match.critique("fake").condition is None
