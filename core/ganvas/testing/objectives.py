@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from ganvas.kinds.duel import Match
 from ganvas.kinds.objectives import Augmentation, Regularizer
 from ganvas.registry.bases import BrokenComponent
 from ganvas.registry.documents import Mistakes
+from ganvas.registry.plugins import Entry
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
 from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states
@@ -31,10 +31,15 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     fakes have.
     """
     refused = None
-    for players, terms in _offers(subject, case, seed):
+    offers = [(player, terms) for player in _players(subject) for terms in TERMS[: len(TERMS) if case.condition else 1]]
+    for place in range(subject.fitting.get(case, 0), len(offers)):
+        player, terms = offers[place]
+        try:
+            parts: dict[str, Any] = {} if player is None else {player.kind: _built(player, case, seed)}
+        except (BrokenComponent, Mistakes, TypeError, ValueError):
+            continue
         data = case.data()
         with fork_random(seed):
-            parts: dict[str, Any] = {**players}
             if subject.kind == "augmentation":
                 parts["augmentation"] = subject.build(case, seed)
             else:
@@ -44,29 +49,23 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
             except Mistakes as error:
                 refused = error
                 continue
+        subject.fitting[case] = place
         return made.to(case.device)
     raise refused if refused is not None else Broken("no player fits it")
 
 
-def _offers(subject: Subject, case: Case, seed: int) -> Iterator[tuple[dict[str, Any], dict[str, bool]]]:
-    """Players, and how fakes are told what to make: under a condition in three ways."""
-    for players in _players(subject, case, seed):
-        yield players, {}
-        if case.condition is not None:
-            yield players, {"paired": True}
-            yield players, {"observed": False}
+# How fakes are told what to make: without a condition, or under one, there are these ways.
+TERMS: list[dict[str, bool]] = [{}, {"paired": True}, {"observed": False}]
 
 
-def _players(subject: Subject, case: Case, seed: int) -> Iterator[dict[str, Any]]:
-    """Two doubles; then every generator that is there, as it is by default, then every discriminator."""
-    yield {}
-    for kind in ("generator", "discriminator"):
-        for entry in subject.host.entries(kind):
-            try:
-                made = Subject(f"{kind}/{entry.plugin}/{entry.name}", {}).build(case, seed)
-            except (BrokenComponent, Mistakes, TypeError, ValueError):
-                continue
-            yield {kind: made}
+def _players(subject: Subject) -> list[Entry | None]:
+    """None, for two doubles; then every generator there is, then every discriminator."""
+    return [None, *subject.host.entries("generator"), *subject.host.entries("discriminator")]
+
+
+def _built(player: Entry, case: Case, seed: int) -> Any:
+    """A player as it is by default."""
+    return Subject(f"{player.kind}/{player.plugin}/{player.name}", {}).build(case, seed)
 
 
 def cases(subject: Subject) -> list[Case]:

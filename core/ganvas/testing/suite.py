@@ -88,6 +88,7 @@ class Subject:
         component: its options, checked and completed as a spec's are.
         host: finds the components that it uses, and its partners in the checks.
         handed: the lists and mappings that builds were given as options, each with a copy from before.
+        fitting: the first of the partners on offer that it took, by case.
     """
 
     def __init__(self, component: str | type, options: Mapping[str, Any]) -> None:
@@ -111,6 +112,7 @@ class Subject:
             raise Mistakes(validator.problems)
         self.component: Component = found
         self.handed: list[tuple[Any, Any]] = []
+        self.fitting: dict[Case, int] = {}
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"

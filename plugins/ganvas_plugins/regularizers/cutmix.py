@@ -55,9 +55,14 @@ class CutMix(Regularizer):
     def penalty(self, match: Match) -> Tensor:
         real, fake = match.critique("real"), match.critique("fake")
         mask = cut(real.samples, match.step.rng)
-        mixed = match.criticise(_mix(real.samples, fake.samples, mask), match.condition_real).layers["pixels"]
-        wanted = _mix(real.layers["pixels"], fake.layers["pixels"], mask)
-        return (mixed.float() - wanted.float()).square().mean()
+        # The scores differ by less than lower precision can tell, so all of them are computed anew then.
+        lowered = torch.is_autocast_enabled(real.samples.device.type)
+        with torch.autocast(real.samples.device.type, enabled=False):
+            if lowered:
+                real, fake = (match.criticise(seen.samples.float(), seen.condition) for seen in (real, fake))
+            mixed = match.criticise(_mix(real.samples, fake.samples, mask), real.condition)
+            wanted = _mix(real.layers["pixels"], fake.layers["pixels"], mask)
+            return (mixed.layers["pixels"] - wanted).square().mean()
 
 
 def cut(images: Tensor, rng: torch.Generator) -> Tensor:
