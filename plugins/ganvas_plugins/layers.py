@@ -122,7 +122,8 @@ class SpectralNorm(nn.Module):
 
     W is the weight with one row per output. In training every use of the weight first takes ``iterations`` steps of the
     power method, v ← Wᵀu / ‖Wᵀu‖, u ← W v / ‖W v‖; in eval mode u and v, which are buffers, stay. The gradient goes
-    through σ, with u and v held constant. Always in float32.
+    through σ, with u and v held constant. Always in float32. A weight that is zero, as the last layers of some residual
+    blocks are at first, stays as it is.
 
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks", 2018, Algorithm 1.
     """
@@ -145,8 +146,8 @@ class SpectralNorm(nn.Module):
         """Steps of the power method; what it returns is not the buffers, which the next forward pass overwrites."""
         u, v = self.u, self.v
         for _ in range(iterations):
-            v = normalize(matrix.T @ u, dim=0, eps=_SMALL)
-            u = normalize(matrix @ v, dim=0, eps=_SMALL)
+            v = _direction(matrix.T @ u, v)
+            u = _direction(matrix @ v, u)
         self.u.copy_(u)
         self.v.copy_(v)
         return u, v
@@ -155,7 +156,13 @@ class SpectralNorm(nn.Module):
         with _float32(weight.device.type):
             matrix = self.matrix(weight)
             u, v = self.improve(matrix, self.iterations) if self.training else (self.u, self.v)
-            return weight / torch.dot(u, matrix @ v)
+            largest = torch.dot(u, matrix @ v)
+            return weight / torch.where(largest > _SMALL, largest, torch.ones_like(largest))
+
+
+def _direction(moved: Tensor, before: Tensor) -> Tensor:
+    """A vector at unit length; the one before it where nothing is left of it, as under a weight of zeros."""
+    return torch.where(moved.norm() > _SMALL, normalize(moved, dim=0, eps=_SMALL), before)
 
 
 _FIRST_ITERATIONS = 15  # steps of the power method when it is put on: the first forward pass finds a good estimate

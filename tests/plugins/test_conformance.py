@@ -34,6 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dataset/afhq": {"root": str(ROOT / "afhq"), "size": 16},
     "dataset/fashion-mnist": {"root": str(ROOT / "idx")},
     "dataset/digits": {"flip": True, "holdout": 0.98},
+    "dataset/openmoji": {"groups": ["component"], "size": 16, "flip": True},
+    "dataset/gaussian-mixture": {"samples": 100},
+    "augmentation/ada": {"start": 0.7, "filtering": 1.0, "noise": 1.0, "cutout": 1.0},
+    "augmentation/apa": {"start": 0.5},
     "augmentation/byol-views": {"view": "second"},
     "backbone/timm": {"model": "test_resnet"},
     "backbone/alexnet": {"layer": "conv3"},
@@ -60,6 +64,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "regularizer/consistency": {"method": "icr"},
     "translator/resnet": {"channels": 4, "blocks": 1},
     "algorithm/self-supervised": {"backbone": SMALL},
+    "algorithm/latent-conditional": {"condition": {"use": "latent", "encoder": "features", "samples": 8}},
     "algorithm/cyclegan": {
         "translator": {"use": "resnet", "channels": 4, "blocks": 1},
         "discriminator": {"use": "patch", "channels": 4, "layers": 1},

@@ -195,3 +195,19 @@ def test_only_trained_layers_are_normalised_once_and_no_conditional_norm():
     for _ in range(2):
         normalise_spectrally(network)
     assert [name for name in network.state_dict() if name.endswith(".u")] == ["dense.parametrizations.weight.0.u"]
+
+
+def test_a_weight_of_zeros_stays_and_is_normalised_once_it_has_moved():
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    normalise_spectrally(layer)
+    made = layer(torch.ones(2, 4))
+    assert torch.equal(made, layer.bias.expand(2, 3))
+    made.sum().backward()
+    moved = layer.parametrizations.weight.original
+    assert moved.grad.isfinite().all()
+    assert moved.grad.any()
+    nn.init.normal_(moved, std=0.01)
+    for _ in range(100):
+        layer(torch.ones(2, 4))
+    torch.testing.assert_close(torch.linalg.svdvals(layer.weight)[0], torch.tensor(1.0))

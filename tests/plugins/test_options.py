@@ -87,7 +87,7 @@ CASES: dict[str, dict[str, Any]] = {
                 },
                 "discriminator": {"use": "dcgan", "channels": 4, "kernel": 5, "norm": "none", "conditional": True},
                 "loss": {"use": "minimax", "smoothing": 0.1},
-                "condition": {"use": "labels", "field": "labels"},
+                "condition": "labels",
                 "fakes": "balanced",
                 "generator_fakes": 2,
                 "batches": "separate",
@@ -329,6 +329,7 @@ CASES: dict[str, dict[str, Any]] = {
             "widths": [8, 4],
             "dropout": 0.1,
             "spectral_norm": True,
+            "head": "projection",
             "conditional": True,
         },
     ),
@@ -350,6 +351,7 @@ CASES: dict[str, dict[str, Any]] = {
             "plain_blocks": 1,
             "pooling": "mean",
             "spectral_norm": False,
+            "head": "projection",
             "conditional": True,
         },
         regularizers=["gradient-penalty"],
@@ -370,6 +372,7 @@ CASES: dict[str, dict[str, Any]] = {
             "channels": 1,
             "attention": 4,
             "spectral_norm": False,
+            "head": "projection",
             "weights": "normal",
             "conditional": True,
         },
@@ -517,6 +520,28 @@ CASES: dict[str, dict[str, Any]] = {
         ema={"half_life": {"from": 0, "to": 100}, "networks": ["generator", "discriminator"]},
         discriminator_steps={"value": 2, "first": [1, 3], "every": [5, 1]},
     ),
+    "ada": gan(
+        augmentation={
+            "use": "ada",
+            "blitting": 0.9,
+            "geometry": 0.8,
+            "color": 0.7,
+            "filtering": 0.6,
+            "noise": 0.5,
+            "cutout": 0.4,
+            "start": 0.8,
+            "target": 0.5,
+            "ramp": 100,
+            "every": 1,
+            "maximum": 0.9,
+        },
+        regularizers=[{"use": "r1", "weight": 1.0}],
+    ),
+    "apa": gan(
+        augmentation={"use": "apa", "start": 0.4, "target": -0.5, "ramp": 50, "every": 2, "maximum": 0.5},
+        discriminator={**GLOBAL, "conditional": True},
+        regularizers=[{"use": "r1", "weight": 1.0}],
+    ),
     "simclr-views before a discriminator": gan(augmentation={"use": "simclr-views", "flip": 0.0}),
     "an optimizer for each player": {
         "name": "two-optimizers",
@@ -642,7 +667,7 @@ CASES: dict[str, dict[str, Any]] = {
                 **FEATURES,
                 "encoder": {
                     "use": "supervised",
-                    "condition": {"use": "labels", "field": "labels"},
+                    "condition": "labels",
                     "smoothing": 0.1,
                 },
             },
@@ -780,6 +805,38 @@ CASES: dict[str, dict[str, Any]] = {
             ],
         },
     ),
+    "features as the condition of couples": chain(
+        gan={
+            "use": "latent-conditional",
+            "generator": EIGENGAN,
+            "discriminator": GLOBAL,
+            "condition": {"use": "latent", "encoder": "features", "layer": "stage2", "pool": 2},
+            "regularizers": ["r1"],
+            "adversarial": 2.0,
+            "same": 0.5,
+            "different": 0.5,
+            "saturating": False,
+            "discriminator_every": 2,
+            **COMMON,
+        }
+    ),
+    "codes": gan(
+        condition={"use": "code", "categorical": [3, 2], "continuous": 1, "prior": "normal"},
+        regularizers=[
+            {
+                "use": "mutual-information",
+                "weight": {"from": 1.0, "to": 0.5},
+                "every": 2,
+                "rescale": False,
+                "continuous_weight": 0.1,
+                "deviation": 1.0,
+                "hidden": 8,
+                "norm": "batch",
+            },
+            {"use": "mutual-information", "own_step": True, "place": "before", "hidden": 4},
+        ],
+        pictures_every=1,
+    ),
     "features as what is judged": gan(
         discriminator={
             "use": "projected",
@@ -836,6 +893,26 @@ CASES: dict[str, dict[str, Any]] = {
     "cifar10": on(use="cifar10", root="$OPTIONS_DATA/cifar10", split="test", download=True, **HALF),
     "afhq": on(use="afhq", root="$OPTIONS_DATA/afhq", split="test", in_memory=False, **HALF),
     "image-folder": on(use="image-folder", root="$OPTIONS_DATA/flat", channels=1, in_memory=False, **HALF),
+    "openmoji": on(use="openmoji", groups=["flags"], skin_tones=False, style="black", background="#ffff00", **HALF),
+    "gaussian-mixture": {
+        "dataset": {
+            "use": "gaussian-mixture",
+            "layout": "grid",
+            "modes": 9,
+            "radius": 1.0,
+            "deviation": 0.1,
+            "samples": 90,
+            "seed": 1,
+        },
+        "stages": {
+            "gan": {
+                "use": "gan",
+                "generator": {"use": "mlp", "latent": 2, "widths": [8]},
+                "discriminator": {"use": "mlp", "widths": [8]},
+                **COMMON,
+            }
+        },
+    },
     "images not square": on(use="image-folder", root="$OPTIONS_DATA/flat", in_memory=True, size=[12, 16], fit="pad"),
     "celeba": {
         "dataset": {
@@ -847,7 +924,7 @@ CASES: dict[str, dict[str, Any]] = {
             **HALF,
             "size": 8,
         },
-        "stages": {"gan": {**CONDITIONAL, "condition": {"use": "labels", "field": "attributes"}}},
+        "stages": {"gan": {**CONDITIONAL, "condition": "attributes"}},
     },
     # -- metrics -------------------------------------------------------------------------------------------------------
     "metrics": gan(

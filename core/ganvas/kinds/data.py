@@ -137,10 +137,11 @@ def to_float(values: Tensor, spec: DataField) -> Tensor:
     if len(spec.shape) < 3 or spec.range is None:
         return values
     low, high = spec.range
-    if (low, high) == (-1, 1):
-        return values.float()
     # A copy even of what is float already: it may be the dataset's own memory.
-    return values.to(torch.float32, copy=True).mul_(2 / (high - low)).add_(-1 - 2 * low / (high - low))
+    floats = values.to(torch.float32, copy=True)
+    if (low, high) == (-1, 1):
+        return floats
+    return floats.mul_(2 / (high - low)).add_(-1 - 2 * low / (high - low))
 
 
 class Data:

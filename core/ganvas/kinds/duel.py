@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class Match:
         step: the engine's step.
         duel: the duel.
         latents: (N, D) the fakes were made from, or None.
-        condition_real, condition_fake: (N, K) or None.
+        condition_fake: (N, K) or None.
     """
 
     def __init__(
@@ -47,21 +48,40 @@ class Match:
         self.step = step
         self.duel = duel
         self.latents = latents
-        self.condition_real = condition_real
         self.condition_fake = condition_fake
         self.wants: set[str] = set()
-        self._given_real = real
+        self._given_real, self._given_condition = real, condition_real
         self._make_fake = fake
         self._samples: dict[str, Tensor] = {}
         self._critiques: dict[str, Critique] = {}
         self._gradients: dict[str, Tensor] = {}
         self.generated: Generated | None = None
 
+    @cached_property
+    def _slipped(self) -> Tensor | None:
+        """(N,): which of the reals have a fake in their place; None for none."""
+        if self.side == "generator" or self.duel.augmentation is None or not self.duel.mixes:
+            return None
+        return self.duel.augmentation.mix(self._given_real, self.fake.detach(), self.step.rng)
+
+    @property
+    def condition_real(self) -> Tensor | None:
+        """(N, K) or None: what the reals are judged under; a fake among them brings its own."""
+        if self._given_condition is None or self.condition_fake is None or self._slipped is None:
+            return self._given_condition
+        return torch.where(_along(self._slipped, self.condition_fake), self.condition_fake, self._given_condition)
+
     @property
     def real(self) -> Tensor:
-        """(N, C, H, W) in [-1, 1], before augmentation; a leaf that asks for a gradient where one is wanted."""
+        """(N, C, H, W) in [-1, 1], before augmentation; a leaf that asks for a gradient where one is wanted.
+
+        On the discriminator's side it is what the discriminator takes for real, with the fakes that the augmentation
+        slips in.
+        """
         if "real" not in self._samples:
             real = self._given_real
+            if self._slipped is not None:
+                real = torch.where(_along(self._slipped, real), self.fake.detach(), real)
             if self.side == "discriminator" and "real" in self.wants:
                 real = real.detach().requires_grad_(True)
             self._samples["real"] = real
@@ -87,8 +107,6 @@ class Match:
             samples, condition = (
                 (self.real, self.condition_real) if which == "real" else (self.fake, self.condition_fake)
             )
-            if which == "real" and self.side == "discriminator" and augmentation is not None and self.duel.mixes:
-                samples = augmentation.mix(samples, self.fake, rng)
             # On the generator's side the critique of the reals is a constant: the discriminator is frozen there.
             samples = samples if augmentation is None else augmentation(samples, which, rng)
             self._critiques[which] = self.criticise(samples, condition)
@@ -136,6 +154,11 @@ class Match:
 _HALF = (torch.bfloat16, torch.float16)
 
 
+def _along(chosen: Tensor, samples: Tensor) -> Tensor:
+    """A choice of samples (N,), shaped to be broadcast over what each of them holds."""
+    return chosen.view(-1, *(1 for _ in samples.shape[1:]))
+
+
 def input_gradients(critique: Critique, samples: Tensor) -> Tensor:
     """Gradient of the scores with respect to the samples: one score per sample (patches are averaged), summed."""
     scores = critique.scores.flatten(1).mean(1).sum() if critique.scores.dim() > 1 else critique.scores.sum()
@@ -158,6 +181,7 @@ class Duel(nn.Module):
         paired: whether the i-th fake is made from what belongs to the i-th real (its condition, its input), so that
             the two can be compared.
         segments: what the numbers of the samples' conditions mean; empty where nothing is said.
+        observed: whether the condition of a real sample is known.
 
     Raises:
         ValueError: the augmentation lets no gradient pass, the head does not meet the loss or the condition, or a part
@@ -175,6 +199,7 @@ class Duel(nn.Module):
         *,
         paired: bool = False,
         segments: Sequence[Segment] = (),
+        observed: bool = True,
     ) -> None:
         super().__init__()
         if augmentation is not None and not augmentation.differentiable:
@@ -194,13 +219,14 @@ class Duel(nn.Module):
                 f"{type(head).__name__} trains wrongly under {type(loss).__name__}, which does not use "
                 f"{', '.join(sorted(unused))}; `ganvas show head/{_name(head)}` has a loss that does"
             )
-        if segments and isinstance(head, Head):
+        if segments and observed and isinstance(head, Head):
             head.check_condition(segments)
         self._check_layers(discriminator, loss)
         self.generator: Generator | Translator = generator
         self.discriminator: Discriminator = discriminator
         self.paired = paired
         self.segments = tuple(segments)
+        self.observed = observed
         self.loss = loss
         self.augmentation = None if augmentation is not None and augmentation.identity else augmentation
         self.mixes = augmentation is not None and type(augmentation).mix is not Augmentation.mix
@@ -248,8 +274,11 @@ class Duel(nn.Module):
         mine = [name for name, part in self._learned.items() if _side(part) == side]
         return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
-    def terms(self, match: Match, *, adversarial: bool = True) -> Terms:
-        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due."""
+    def terms(self, match: Match, *, adversarial: bool | Callable[[Match], Terms] = True) -> Terms:
+        """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due.
+
+        ``adversarial`` gives other terms in the loss's place; False leaves them and the networks' own out.
+        """
         due = [
             regularizer
             for regularizer in self._in_order
@@ -261,7 +290,7 @@ class Duel(nn.Module):
             match.wants |= regularizer.wants
         terms: Terms = {}
         if adversarial:
-            terms |= self._adversarial(match)
+            terms |= adversarial(match) if callable(adversarial) else self._adversarial(match)
             terms |= self.discriminator.terms(match)
             terms |= self.generator.terms(match)
         for regularizer in due:
@@ -301,6 +330,9 @@ class Duel(nn.Module):
         *,
         steps: int | Scheduled = 1,
         batch: str = "shared",
+        order: Sequence[Side] = SIDES,
+        every: int = 1,
+        adversarial: Callable[[Match], Terms] | None = None,
     ) -> list[Update]:
         """The discriminator's update, the generator's, and between them the regularizers' own steps, in order.
 
@@ -308,10 +340,13 @@ class Duel(nn.Module):
             match: makes a match for a side; called inside the objectives.
             steps: discriminator steps per iteration.
             batch: which batch the generator's update sees: ``shared`` or ``fresh``.
+            order: the sides in the order in which they move.
+            every: the discriminator moves in every n-th iteration.
+            adversarial: the adversarial terms of a match, where an algorithm has others than the loss's.
         """
         first: list[Update] = []
         rest: list[Update] = []
-        for side in SIDES:
+        for side in order:
             around: dict[str, list[Update]] = {"first": first, "before": [], "after": []}
             for regularizer in self._in_order:
                 if regularizer.own_step and side in regularizer.joins:
@@ -319,7 +354,8 @@ class Duel(nn.Module):
             main = Update(
                 self.names[side],
                 trains=self.trains(side),
-                objective=lambda step, side=side: self.terms(match(side, step)),
+                objective=lambda step, side=side: self.terms(match(side, step), adversarial=adversarial or True),
+                every=every if side == "discriminator" else 1,
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,
                 after=self._constraint(side),

@@ -124,6 +124,9 @@ class Augmentation(DuelPart):
     def observe(self, real: Critique) -> None:
         """Runs after the discriminator's update, with its critique of the reals (ADA)."""
 
-    def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-        """What the discriminator takes for real (APA may slip fakes in)."""
-        return real
+    def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor | None:
+        """(N,) of truths: which reals the discriminator gets a fake in place of, under the fake's condition (APA).
+
+        None, the default, is none of them.
+        """
+        return None

@@ -242,6 +242,19 @@ def one_hot(size: int) -> data.Segment:
     return data.Segment("one-hot", size)
 
 
+class Codes(Condition):
+    """Classes that no real sample has."""
+
+    observed = False
+
+    def __init__(self, data: data.Data) -> None:
+        super().__init__(data)
+        self.needs = frozenset()
+
+    def of(self, batch: Mapping[str, Tensor]) -> None:  # type: ignore[override]
+        return None
+
+
 class NoCondition(data.Condition):
     """Nothing."""
 
@@ -418,23 +431,27 @@ def step(given: data.Data, number: int, index: int = 0) -> algorithm.Step:
     return made
 
 
-def arena(given: data.Data, condition: tuple[int, ...] | None, *, paired: bool = False, **parts: Any) -> Arena:
+def arena(
+    given: data.Data, condition: tuple[int, ...] | None, *, paired: bool = False, observed: bool = True, **parts: Any
+) -> Arena:
     """A duel of doubles, but for the parts that are given; on the labels, where there is a condition.
 
-    ``paired``: fakes are made from the conditions of the reals.
+    ``paired``: fakes are made from the conditions of the reals. ``observed``: reals have conditions.
     """
     shape = given.shape
-    judged = NoCondition(given) if condition is None else Condition(given)
+    judged = condition if observed else None
+    asked = NoCondition(given) if condition is None else Condition(given) if observed else Codes(given)
     made = duel.Duel(
-        parts.get("discriminator") or Discriminator(shape, condition, head=Head),  # type: ignore[arg-type]
+        parts.get("discriminator") or Discriminator(shape, judged, head=Head),  # type: ignore[arg-type]
         parts.get("loss") or Loss(),
         parts.get("augmentation"),
         parts.get("regularizers", ()),
         parts.get("generator") or Generator(shape, condition),
         paired=paired,
-        segments=judged.segments,
+        segments=asked.segments,
+        observed=asked.observed,
     )
-    return Arena(given, made, judged)
+    return Arena(given, made, asked)
 
 
 def stage(given: data.Data, condition: tuple[int, ...] | None) -> TrainedStage:

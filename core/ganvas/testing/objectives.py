@@ -27,12 +27,13 @@ METHOD = {"regularizer": "penalty", "augmentation": "forward"}
 def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     """A duel that the component takes part in.
 
-    A regularizer may ask for a player of a certain make, or for fakes that are paired with reals.
+    A regularizer may ask for a player of a certain make, for fakes that are paired with reals, or for codes that only
+    fakes have.
     """
     refused = None
-    offers = [(player, paired) for player in _players(subject) for paired in (False, True)[: 1 + bool(case.condition)]]
+    offers = _offers(subject, case)
     for place in range(subject.fitting.get(case, 0), len(offers)):
-        player, paired = offers[place]
+        player, terms = offers[place]
         try:
             parts: dict[str, Any] = {} if player is None else {player.kind: _built(player, case, seed)}
         except (BrokenComponent, Mistakes, TypeError, ValueError):
@@ -44,7 +45,7 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
             else:
                 parts["regularizers"] = [lambda duel: subject.build(case, seed, given=(duel,))]
             try:
-                made = doubles.arena(data, case.condition, paired=paired, **parts)
+                made = doubles.arena(data, case.condition, **terms, **parts)
             except Mistakes as error:
                 refused = error
                 continue
@@ -53,9 +54,11 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     raise refused if refused is not None else Broken("no player fits it")
 
 
-def _players(subject: Subject) -> list[Entry | None]:
-    """None, for two doubles; then every generator there is, then every discriminator."""
-    return [None, *subject.host.entries("generator"), *subject.host.entries("discriminator")]
+def _offers(subject: Subject, case: Case) -> list[tuple[Entry | None, dict[str, bool]]]:
+    """A player (None: two doubles), and how fakes are told what to make: under a condition in three ways."""
+    players = [None, *subject.host.entries("generator"), *subject.host.entries("discriminator")]
+    ways = [{}] if case.condition is None else [{}, {"paired": True}, {"observed": False}]
+    return [(player, way) for player in players for way in ways]
 
 
 def _built(player: Entry, case: Case, seed: int) -> Any:
@@ -261,21 +264,23 @@ def gradients_pass(subject: Subject, case: Case) -> None:
 
 
 @suite.check(
-    "mix gives what the discriminator takes for real, shaped as the reals, and leaves both batches alone",
+    "mix says of each real whether a fake takes its place, True or False, and leaves both batches alone",
     "mix",
     "mix",
     kinds=("augmentation",),
     varied=False,
 )
-def mixing_keeps_the_shape(subject: Subject, case: Case) -> None:
+def mixing_chooses_reals(subject: Subject, case: Case) -> None:
     made = subject.build(case)
     if type(made).mix is Augmentation.mix:
         skip("it does not mix")
     real, fake = (doubles.images(NUMBER, case.shape, seed).to(case.device) for seed in (1, 2))
     kept = real.clone(), fake.clone()
     mixed = made.mix(real, fake, torch.Generator(case.device).manual_seed(0))
-    if mixed.shape != real.shape or not torch.equal(kept[0], real) or not torch.equal(kept[1], fake):
-        raise Broken(f"shape {tuple(mixed.shape)}, or a batch changed in place")
+    if mixed is not None and (mixed.shape != real.shape[:1] or mixed.dtype != torch.bool):
+        raise Broken(f"it is {mixed.dtype} {tuple(mixed.shape)}; bool {(len(real),)} was to come")
+    if not torch.equal(kept[0], real) or not torch.equal(kept[1], fake):
+        raise Broken("a batch is changed in place")
 
 
 # -- both --------------------------------------------------------------------------------------------------------------

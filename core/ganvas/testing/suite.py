@@ -21,7 +21,7 @@ from ganvas.registry.documents import Mistakes, Node, Place
 from ganvas.registry.plugins import Host, register, unregister
 from ganvas.registry.signature import OneOf, TrainedForm, UseForm, options_of, where
 from ganvas.spec.build import Builder, fork_random
-from ganvas.spec.validate import Component, Validator
+from ganvas.spec.validate import Component, StageReference, Validator
 from ganvas.testing import doubles
 from ganvas.testing.doubles import FEATURES
 
@@ -133,9 +133,12 @@ class Subject:
 
     def build(self, case: Case, seed: int = 0, given: tuple[Any, ...] | None = None, *, prepared: bool = True) -> Any:
         """The component, on the case's device; an extractor has then seen the data, where it asks for that."""
-        builder = _Builder(
-            seed, lambda reference: doubles.trained(reference.kinds[0], case.shape, case.classes or CLASSES)
-        )
+
+        def trained(reference: StageReference) -> torch.nn.Module:
+            with fork_random(0):  # what an earlier stage trained is the same each time, like all that is given
+                return doubles.trained(reference.kinds[0], case.shape, case.classes or CLASSES)
+
+        builder = _Builder(seed, trained)
         builder.handed = self.handed
         with fork_random(0):  # the doubles around it are the same each time: they are no part of its state
             given = tuple(self.given(case).values()) if given is None else given

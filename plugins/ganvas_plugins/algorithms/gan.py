@@ -1,33 +1,30 @@
 """``gan``: one generator against one discriminator."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganvas import (
-    Algorithm,
     Augmentation,
     Condition,
     Data,
     Discriminator,
     Duel,
-    Generated,
     Generator,
     Loss,
     Match,
-    Preview,
     Regularizer,
     Scheduled,
     Step,
     Update,
     Use,
 )
+from ganvas_plugins.algorithms.one_duel import OneDuel
 
 
-class Gan(Algorithm):
+class Gan(OneDuel):
     """One generator against one discriminator, with or without a condition.
 
     An iteration, for a batch x with conditions y and fresh latents z in every step:
@@ -50,8 +47,6 @@ class Gan(Algorithm):
     Source: Goodfellow et al., "Generative Adversarial Nets", 2014, Algorithm 1.
     """
 
-    gives = {"generator": Generator, "discriminator": Discriminator}
-    averaged = ("generator",)
     example = {"stages.gan": ..., "stages.gan.steps": 500, "stages.gan.evaluate.metrics": []}
 
     def __init__(
@@ -80,12 +75,7 @@ class Gan(Algorithm):
     ) -> None:
         super().__init__(data)
         self.condition = condition(data)
-        network = generator(data.shape, self.condition.shape)
-        name = type(network).__name__
-        if tuple(network.sample_shape) != tuple(data.shape):
-            raise ValueError(f"{name} makes samples of {tuple(network.sample_shape)}, the data are {tuple(data.shape)}")
-        if self.condition.shape is not None and not network.conditional:
-            raise ValueError(f"{name} ignores its condition; use a conditional generator, or condition: none")
+        network = self.player(generator)
         if fakes == "balanced" and [segment.kind for segment in self.condition.segments] != ["one-hot"]:
             raise ValueError("balanced fakes need a condition that is one class; use fakes: sampled")
         if fakes == "batch" and not self.condition.observed:
@@ -98,18 +88,12 @@ class Gan(Algorithm):
             network,
             paired=fakes == "batch" and self.condition.shape is not None,
             segments=self.condition.segments,
+            observed=self.condition.observed,
         )
         self.discriminator_steps = discriminator_steps
         self.fakes = fakes
         self.generator_fakes = generator_fakes
         self.batches = "fresh" if batches == "separate" else "shared"
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return frozenset({"images"}) | self.condition.needs
-
-    def networks(self) -> dict[str, nn.Module]:
-        return self.duel.networks()
 
     def updates(self) -> list[Update | tuple[Update, ...]]:
         return self.duel.updates(self.match, steps=self.discriminator_steps, batch=self.batches)
@@ -146,66 +130,3 @@ class Gan(Algorithm):
         start = torch.randint(classes, (), generator=rng, device=rng.device)
         chosen = (torch.arange(number, device=rng.device) + start) % classes
         return torch.eye(classes, device=rng.device)[chosen]
-
-    @torch.no_grad()
-    def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
-        """Draws (number, C, H, W) in [-1, 1].
-
-        Args:
-            number: of samples.
-            condition: rows (number, K), or one row for all; None draws them from the condition's prior.
-            rng: on the networks' device; None draws the same samples every time.
-        """
-        device = next(self.duel.generator.parameters()).device
-        rng = rng if rng is not None else torch.Generator(device)
-        if condition is not None and condition.dim() == len(self.condition.shape or ()):
-            condition = condition.expand(number, *condition.shape)
-        return self.generate(*self.draw(number, condition, rng))
-
-    def generate(self, latents: Tensor, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """Latents (N, D) under conditions, rows (N, K) or None -> their images (N, C, H, W) in [-1, 1].
-
-        Args:
-            truncation: the strength of ``Generator.truncated``; 1 truncates nothing.
-        """
-        parts = zip(
-            latents.split(_AT_ONCE),
-            condition.to(latents.device).split(_AT_ONCE) if condition is not None else [None] * len(latents),
-            strict=False,
-        )
-        made = [self.duel.generator.truncated(*part, truncation) for part in parts]
-        return torch.cat([part.samples if isinstance(part, Generated) else part for part in made])
-
-    @torch.no_grad()
-    def previews(self, batch: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
-        """``samples``: a column per condition, rows share their latents. ``traversal/...``: a row per latent axis."""
-        generator = self.duel.generator
-        latents = generator.latents
-        columns = self._columns(rng)
-        if columns is None:
-            pictures = {"samples": Preview(self.generate(latents.sample(_ROWS * _ROWS, rng), None), _ROWS)}
-        else:
-            rows = latents.sample(_ROWS, rng).repeat_interleave(len(columns), 0)
-            images = self.generate(rows, columns.repeat(_ROWS, *(1 for _ in columns.shape[1:])))
-            pictures = {"samples": Preview(images, len(columns))}
-        middle = latents.truncate(latents.sample(1, rng), _TRUNCATION)
-        for group, size in latents.groups.items():
-            if len(latents.groups) > 1 and size <= _MOST_AXES:
-                moved = torch.cat([latents.traverse(middle, group, axis, _TRAVERSED) for axis in range(size)])
-                given = columns[:1].expand(len(moved), *columns.shape[1:]) if columns is not None else None
-                pictures[f"traversal/{group}"] = Preview(self.generate(moved, given), len(_TRAVERSED))
-        return pictures
-
-    def _columns(self, rng: torch.Generator) -> Tensor | None:
-        """The conditions that previews show: the first classes, or drawn ones where a condition is not one class."""
-        if [segment.kind for segment in self.condition.segments] == ["one-hot"]:
-            return torch.eye(self.condition.shape[0], device=rng.device)[:_MOST_CLASSES]
-        return self.condition.sample(_ROWS, rng)
-
-
-_AT_ONCE = 256
-_ROWS = 8
-_MOST_CLASSES = 10
-_MOST_AXES = 16
-_TRUNCATION = 0.7
-_TRAVERSED = [-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0]

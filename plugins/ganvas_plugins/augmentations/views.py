@@ -98,12 +98,12 @@ class Views(Augmentation):
             changes = [most * changed * (2 * draw - 1) for most, draw in zip(jitter, draws[6:10])]
             views = change_colours(views, *(1 + change for change in changes[:3]), changes[3])
         if channels == 3 and self.grayscale > 0:
-            views = torch.where(_column(draws[10] < self.grayscale), grey(views), views)
+            views = torch.where(column(draws[10] < self.grayscale), grey(views), views)
         if blur > 0:
             blurred = gaussian_blur(views, 0.1 + 1.9 * draws[11], max(3, round(size / 10) // 2 * 2 + 1))
-            views = torch.where(_column(draws[12] < blur), blurred, views)
+            views = torch.where(column(draws[12] < blur), blurred, views)
         if self.solarize > 0:
-            views = torch.where(_column(draws[13] < self.solarize), solarized(views), views)
+            views = torch.where(column(draws[13] < self.solarize), solarized(views), views)
         return views
 
     def _boxes(self, draws: Tensor, scale: Range, image_ratio: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -139,7 +139,7 @@ def grey(images: Tensor) -> Tensor:
 
 def change_colours(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, turns: Tensor) -> Tensor:
     """Brightness, contrast, saturation, hue, one factor each per image (hue in turns), on images in [-1, 1]."""
-    images = _blend(images, -torch.ones_like(_column(brightness)), brightness)
+    images = _blend(images, -torch.ones_like(column(brightness)), brightness)
     images = _blend(images, grey(images).mean((1, 2, 3), keepdim=True), contrast)
     if images.shape[1] == 1:
         return images
@@ -148,7 +148,7 @@ def change_colours(images: Tensor, brightness: Tensor, contrast: Tensor, saturat
 
 def _blend(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
     """b x + (1 - b) y, cut to [-1, 1]."""
-    share = _column(share)
+    share = column(share)
     return torch.addcmul(others * (1 - share), images, share).clamp(-1, 1)
 
 
@@ -190,5 +190,6 @@ def solarized(images: Tensor) -> Tensor:
     return torch.where(images < 0, images, -images)
 
 
-def _column(values: Tensor) -> Tensor:
+def column(values: Tensor) -> Tensor:
+    """A number for each image, (N,) -> (N, 1, 1, 1)."""
     return values.view(-1, 1, 1, 1)

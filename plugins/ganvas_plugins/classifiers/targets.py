@@ -13,6 +13,10 @@ def check_targets(condition: Condition) -> None:
     """Raises ValueError where a classifier cannot learn the condition."""
     if not condition.segments:
         raise ValueError("a classifier needs a condition to learn; use labels, or clusters for unlabelled data")
+    if not condition.observed:
+        raise ValueError(
+            "a classifier learns what is known of real images, and no real image has a code; use labels or clusters"
+        )
     if any(segment.kind == "continuous" for segment in condition.segments):
         raise ValueError("a classifier learns classes or attributes, nothing continuous; use labels or clusters")
 

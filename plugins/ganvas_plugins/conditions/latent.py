@@ -12,17 +12,25 @@ from torch.nn import functional as F
 
 from ganvas import Data, Encoder, Segment, Trained
 from ganvas_plugins.conditions.encoded import EncodedCondition
+from ganvas_plugins.frozen import FrozenMaps
 
 
 class Latent(EncodedCondition):
     """The features of an image (N, F) as its condition: the generator sees z and f(x), no label is ever used.
 
     f(x) = h(x), (h(x) - m) / s or h(x) / |h(x)|_2, where h is the encoder of an earlier stage, and m and s are the mean
-    and the standard deviation of each feature over the data (a feature that never changes becomes 0). The paper feeds
-    h(x) as it is (``normalise: none``). Samples are conditioned on the features of real images, drawn uniformly from a
-    bank of ``samples`` of them that is saved with the stage, so a finished stage needs no data to sample.
+    and the standard deviation of each feature over the data (a feature that never changes becomes 0). With ``layer``
+    h(x) is that map of the encoder's network, averaged to ``pool`` times ``pool`` places and flattened. The paper feeds
+    an intermediate map as it is (``normalise: none``). Samples are conditioned on the features of real images, drawn
+    uniformly from a bank of ``samples`` of them that is saved with the stage, so a finished stage needs no data to
+    sample.
 
-    With ``fakes: batch`` each fake is made from the features of one real of its batch, as in the paper.
+    With ``fakes: batch`` each fake is made from the features of one real of its batch, as in the paper, whose algorithm
+    is ``latent-conditional``.
+
+    Raises:
+        ValueError: the encoder has no such layer.
+
     Source: Durall et al., "Latent Space Conditioning on Generative Adversarial Networks", 2021, section 3.
     """
 
@@ -42,18 +50,24 @@ class Latent(EncodedCondition):
             Literal["standard", "unit", "none"],
             Field(description="mean 0 and deviation 1 of each feature, unit length of each vector, or as they are"),
         ] = "standard",
+        layer: Annotated[
+            str | None, Field(description="the feature map to take; left out: what the encoder gives")
+        ] = None,
+        pool: Annotated[int, Field(ge=1, description="places per side that the map of the layer is averaged to")] = 1,
         samples: Annotated[
             int, Field(ge=1, description="real images, drawn at random, whose features are kept to sample from")
         ] = 4096,
     ) -> None:
         super().__init__(data, encoder)
-        self.normalise = normalise
-        self.shape = (encoder.features,)
-        self.segments = [Segment("continuous", encoder.features)]
-        self.register_buffer("bank", torch.zeros(samples, encoder.features))
+        self.normalise, self.pool = normalise, pool
+        self.maps = None if layer is None else FrozenMaps(encoder, data.shape, [layer])
+        size = encoder.features if self.maps is None else self.maps.shapes[layer][0] * pool**2
+        self.shape = (size,)
+        self.segments = [Segment("continuous", size)]
+        self.register_buffer("bank", torch.zeros(samples, size))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("mean", torch.zeros(encoder.features))
-        self.register_buffer("deviation", torch.ones(encoder.features))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
 
     def prepare(self, data: Data, rng: torch.Generator) -> None:
         """Fits mean and deviation to all samples, and fills the bank."""
@@ -68,6 +82,15 @@ class Latent(EncodedCondition):
         kept = features[chosen.cpu()].to(self.bank)
         self.bank[: len(kept)] = self.normalised(kept)
         self.filled.fill_(len(kept))
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, F), as the network gives them."""
+        if self.maps is None:
+            return super().features(images)
+        with torch.autocast(images.device.type, enabled=False):
+            (values,) = self.maps(images.float()).values()
+            return F.adaptive_avg_pool2d(values, self.pool).flatten(1).float()
 
     def normalised(self, features: Tensor) -> Tensor:
         """(N, F) as the encoder gives them -> (N, F) as the networks see them."""

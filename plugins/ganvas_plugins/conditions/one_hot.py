@@ -1,4 +1,4 @@
-"""Classes as one-hot vectors: what the conditions that choose one of several share."""
+"""Classes and attributes by name and number: what the conditions that are made of them share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["named_index", "one_hot", "unknown"]
+from ganvas import Data
+
+__all__ = ["named_index", "one_hot", "require", "unknown"]
+
+FIELDS = ("labels", "attributes")
+
+
+def require(field: str, data: Data) -> None:
+    """Raises ``ValueError``, with the condition to use instead, where the data have no ``labels`` or ``attributes``."""
+    offered = [name for name in FIELDS if name in data.fields]
+    if not offered:
+        raise ValueError("the data have neither labels nor attributes; use the condition clusters, or none")
+    if field not in offered:
+        raise ValueError(f"the data have no {field}, only {offered[0]}; use the condition {offered[0]}")
 
 
 def one_hot(indices: Tensor, number: int) -> Tensor:

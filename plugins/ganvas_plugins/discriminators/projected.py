@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ganvas import Backbone, Critique, Discriminator, Encoder, Head, Trained, Use
+from ganvas_plugins.discriminators.trunk import gives_more_than_scores
 from ganvas_plugins.frozen import FrozenMaps
 from ganvas_plugins.layers import normalise_spectrally
 
@@ -75,7 +76,7 @@ class ProjectedDiscriminator(Discriminator):
         self.layers = tuple(self.maps.shapes)
         self.conditional = any(judge[1].conditional for judge in self.judges)
         for judge in self.judges:
-            if judge[1].gives or type(judge[1]).terms is not Head.terms:
+            if gives_more_than_scores(judge[1]):
                 raise ValueError(
                     "projected has a head for each scale and puts their scores side by side; it cannot do so with what "
                     f"else {type(judge[1]).__name__} gives; use head: linear"

@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from ganvas import Critique, Discriminator, Head
 from ganvas_plugins.layers import beside, normalise_spectrally
 
-__all__ = ["TrunkDiscriminator"]
+__all__ = ["TrunkDiscriminator", "gives_more_than_scores"]
+
+
+def gives_more_than_scores(head: Head) -> bool:
+    """Whether a head, or one that it wraps, gives further fields or has terms of its own: those are of one critique."""
+    wrapped = [part for part in head.modules() if isinstance(part, Head)]
+    return any(part.gives or type(part).terms is not Head.terms for part in wrapped)
 
 
 class TrunkDiscriminator(Discriminator):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from ganvas import Critique, Discriminator, Head, Use
-from ganvas_plugins.discriminators.trunk import TrunkDiscriminator
+from ganvas_plugins.discriminators.trunk import TrunkDiscriminator, gives_more_than_scores
 from ganvas_plugins.layers import beside, halvings, normalise_spectrally
 from ganvas_plugins.residual import DownBlock, PooledFeatures, UpBlock
 
@@ -67,7 +67,7 @@ class UnetDiscriminator(Discriminator):
             self.decoder[f"decoder{level}"] = UpBlock(coarser, finer, None)
             coarser = 2 * finer  # with the encoder's map of that resolution beside it
         self.head, self.pixels = head(widths[-1], condition), head(channels, condition)
-        if self.head.gives or type(self.head).terms is not Head.terms:
+        if gives_more_than_scores(self.head):
             raise ValueError(
                 "unet has a head for the image and one for its pixels and puts their scores side by side; it cannot "
                 f"do so with what else {type(self.head).__name__} gives; use head: linear"

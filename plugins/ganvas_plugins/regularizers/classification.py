@@ -56,6 +56,6 @@ class Classification(Regularizer):
                 f"the classifier gives {logits.shape[1]} logits and the condition has {condition.shape[1]} numbers; "
                 "train it on the condition that the generator is given"
             )
-        # Whoever makes the duel knows what the condition's numbers mean; a single class where nothing is said.
+        # A single class where nothing is said of what the condition's numbers mean.
         segments = match.duel.segments or [Segment("one-hot", logits.shape[1])]
         return classification_loss(logits, condition, segments)

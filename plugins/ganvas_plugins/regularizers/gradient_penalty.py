@@ -44,7 +44,9 @@ class GradientPenalty(Regularizer):
         **options: Any,
     ) -> None:
         super().__init__(duel, weight=weight, **options)
-        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in duel.discriminator.modules()):
+        # Frozen for good, as in a pretrained trunk, batch norm is one fixed scale and shift.
+        norms = (m for m in duel.discriminator.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+        if any(norm.training for norm in norms):
             raise ValueError(
                 f"{type(duel.discriminator).__name__} has batch norm, under which no gradient is one sample's own; "
                 "give the discriminator norm: none"

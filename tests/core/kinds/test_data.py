@@ -70,7 +70,9 @@ def test_the_ends_and_the_middle_are_exact() -> None:
 def test_other_ranges() -> None:
     values = torch.tensor([[[[0.0, 0.25, 1.0]]]])
     assert to_float(values, DataField((1, 1, 3), "float32", (0, 1))).flatten().tolist() == [-1, -0.5, 1]
-    assert to_float(values, DataField((1, 1, 3), "float32", (-1, 1))).flatten().tolist() == [0, 0.25, 1]
+    whole = to_float(values, DataField((1, 1, 3), "float32", (-1, 1)))
+    assert whole.flatten().tolist() == [0, 0.25, 1]
+    assert whole.data_ptr() != values.data_ptr()
     odd = to_float(torch.tensor([[[[10, 20, 30]]]]), DataField((1, 1, 3), "int64", (10, 30)))
     assert odd.flatten().tolist() == [-1, 0, 1]
 

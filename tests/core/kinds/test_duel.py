@@ -343,6 +343,46 @@ def test_where_steps_of_their_own_stand() -> None:
         assert list(update.objective(make_step()))[-1].startswith("penalty/" if "." in update.name else "adversarial")
 
 
+def test_the_generator_may_move_first_and_the_discriminator_seldom() -> None:
+    duel = make_duel(lambda duel: Constant(duel, own_step=True))
+    updates = update_names(duel, order=("generator", "discriminator"), every=3)
+    assert [(update.name, update.every) for update in updates] == [
+        ("generator", 1),
+        ("discriminator", 3),
+        ("discriminator.constant", 1),
+    ]
+
+
+def test_an_algorithm_may_have_adversarial_terms_of_its_own() -> None:
+    asked: list[Match] = []
+
+    def own(match: Match) -> dict[str, Tensor]:
+        asked.append(match)
+        return {"mine": match.critique("real").scores.mean()}
+
+    class Looks(Constant):
+        wants = frozenset({"real"})
+
+        def penalty(self, match: Match) -> Tensor:
+            assert match.real.requires_grad  # what it wants was known before the reals were judged
+            return match.gradients("real").square().sum()
+
+    duel = make_duel(lambda duel: Looks(duel))
+    discriminator, generator = update_names(duel, adversarial=own)
+    assert list(discriminator.objective(make_step())) == ["mine", "penalty/looks"]
+    assert list(generator.objective(make_step())) == ["mine"]
+    assert [match.side for match in asked] == ["discriminator", "generator"]
+
+
+def test_a_duel_knows_what_its_conditions_mean() -> None:
+    segments = [Segment("one-hot", 3)]
+    seen: list[Any] = []
+    build = lambda duel: seen.append((duel.segments, duel.observed)) or Constant(duel)  # noqa: E731
+    Duel(Critic(), Plain(), None, [build], Linear(), segments=segments, observed=False)
+    Duel(Critic(), Plain(), None, [build], Linear())
+    assert seen == [((Segment("one-hot", 3),), False), ((), True)]
+
+
 def test_a_duel_of_other_networks() -> None:
     updates = update_names(
         make_duel(lambda duel: Constant(duel, own_step=True), names={"discriminator": "judge_a", "generator": "a_to_b"})
@@ -520,7 +560,7 @@ class Adding(Augmentation):
         self.observed.append(real)
 
     def mix(self, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-        return torch.cat([fake[:1], real[1:]])
+        return torch.arange(len(real)) == 0
 
 
 def test_everything_the_discriminator_sees_is_augmented() -> None:
@@ -531,19 +571,36 @@ def test_everything_the_discriminator_sees_is_augmented() -> None:
     assert augmentation.sides == ["fake", "real"]
     assert augmentation.observed == [match.critique("real")]
     assert torch.equal(match.critique("fake").samples, match.fake + 1)
-    assert torch.equal(match.critique("real").samples, torch.cat([match.fake[:1], match.real[1:]]) + 1)
+    assert torch.equal(match.critique("real").samples, match.real + 1)
 
     other = make_match(duel, "generator")
     duel.terms(other)
-    assert torch.equal(other.critique("real").samples, other.real + 1)  # nothing is slipped in here
     assert len(augmentation.observed) == 1
+
+
+def test_a_fake_that_is_slipped_in_is_a_real_for_all_and_brings_its_condition() -> None:
+    duel = make_duel(Slope, augmentation=Adding())
+    real, made = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)
+    conditions = {"condition_real": torch.eye(4)[:3], "condition_fake": torch.eye(4)[[3, 3, 3]]}
+    match = Match("discriminator", make_step(), duel, real=real, fake=lambda: made, **conditions)
+    terms = duel.terms(match)
+    assert torch.equal(match.real, torch.cat([made[:1], real[1:]]))
+    assert match.condition_real is not None
+    assert match.condition_real.argmax(1).tolist() == [3, 1, 2]
+    assert torch.equal(match.critique("real").condition, match.condition_real)
+    slopes = torch.autograd.functional.jacobian(lambda x: duel.discriminator(x + 1).scores.sum(), match.real)
+    assert terms["penalty/slope"].item() == pytest.approx(slopes.flatten(1).square().sum(1).mean().item())
+
+    other = Match("generator", make_step(), duel, real=real, fake=lambda: made, **conditions)  # none is slipped in here
+    assert torch.equal(other.real, real)
+    assert other.condition_real is conditions["condition_real"]
 
 
 def test_a_critique_carries_what_was_judged() -> None:
     duel = make_duel()
     condition = torch.eye(3)
-    match = make_match(duel)
-    match.condition_real = condition
+    made = torch.zeros(3, 1, 2, 2)
+    match = Match("discriminator", make_step(), duel, real=made + 1, fake=lambda: made, condition_real=condition)
     assert match.critique("real").samples is match.real
     assert match.critique("real").condition is condition
     assert match.critique("fake").condition is None

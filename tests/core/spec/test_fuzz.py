@@ -28,7 +28,7 @@ stages:
   attributes:
     use: classifier
     classifier: {use: mlp, hidden: 4}
-    condition: {use: labels, field: labels}
+    condition: {use: labels}
     optimizers: {classifier: {use: sgd, lr: {from: 0.1, to: 0.01, shape: cosine, hold: 0.1, over: {images: 100}}}}
     steps: 2
     start: gan

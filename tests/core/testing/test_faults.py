@@ -521,9 +521,12 @@ class ShufflesItsTensors(Squares):
 
 
 class ChangesItsFingerprint(Squares):
+    asked = 0
+
     @property
     def fingerprint(self) -> str:
-        return str(id(self))
+        type(self).asked += 1
+        return str(self.asked)
 
 
 class NamesTooFewClasses(Squares):
@@ -582,6 +585,19 @@ class DrawsGlobally(Brightness):
 class GivesIntegers(Brightness):
     def of(self, batch: Mapping[str, Tensor]) -> Tensor:
         return super().of(batch).long()
+
+
+class KnowsWhatNobodyKnows(Brightness):
+    observed = False
+
+
+class Codes(Brightness):
+    """A condition without faults that no real image has."""
+
+    observed = False
+
+    def of(self, batch: Mapping[str, Tensor]) -> None:
+        return None
 
 
 class TakesAnyWord(Brightness):
@@ -781,6 +797,7 @@ FAULTS: dict[type, tuple[str, str]] = {
     CannotBeSent: ("workers_can_read_it", "pickle"),
     FitsAnAttribute: ("its_state_says_everything", r"of\(batch\) is another"),
     DrawsGlobally: ("draws_come_from_its_rng", "sample draws from torch's default generator"),
+    KnowsWhatNobodyKnows: ("rows_have_its_shape", r"observed is False, but of\(batch\) gives a tensor"),
     GivesIntegers: ("rows_have_its_shape", r"of\(batch\) is torch.int64 \(8, 2\); float \(8, 2\) was to come"),
     TakesAnyWord: ("words_become_rows", "an unknown name is taken"),
     MeasuresChance: ("measures_the_same_again", "chance is .* once and"),
@@ -822,7 +839,7 @@ def test_a_planted_fault_is_caught(component: type) -> None:
 
 @pytest.mark.parametrize(
     "component",
-    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness],
+    [Dense, Judge, Softplus, Learned, ReadsALayer, Places, Squares, Brightness, Codes],
     ids=lambda c: c.__name__,
 )
 def test_what_has_no_fault_passes(component: type) -> None:

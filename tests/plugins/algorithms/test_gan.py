@@ -210,27 +210,6 @@ def test_where_the_conditions_of_fakes_come_from():
         assert torch.equal(algorithm.duel.discriminator.seen, made[0])
 
 
-def test_samples_follow_the_condition_that_is_asked_for():
-    algorithm = gan(Classes)
-    one, rows = torch.eye(CLASSES)[1], torch.eye(CLASSES)[[1] * 300]
-    images = algorithm.sample(300, one)
-    assert images.shape == (300, 1, 4, 4)
-    torch.testing.assert_close(images, algorithm.sample(300, rows))
-    assert not torch.equal(images, algorithm.sample(300, torch.eye(CLASSES)[2]))
-    drawn = algorithm.sample(300, rng=torch.Generator().manual_seed(1))
-    assert torch.equal(drawn, algorithm.sample(300, rng=torch.Generator().manual_seed(1)))
-    assert gan().sample(3).shape == (3, 1, 4, 4)
-    assert not images.requires_grad
-
-
-def test_images_of_latents_are_made_in_parts_and_in_order():
-    algorithm = gan(Classes)
-    latents, rows = torch.randn(600, 5), torch.eye(CLASSES)[torch.arange(600) % CLASSES]
-    torch.testing.assert_close(algorithm.generate(latents, rows), algorithm.duel.generator(latents, rows))
-    plain = gan()
-    torch.testing.assert_close(plain.generate(latents[:3]), plain.duel.generator(latents[:3]))
-
-
 def test_what_a_loss_owns_is_a_network_that_moves_with_the_others():
     class Learned(NonSaturating):
         trained_in = "generator"
@@ -253,32 +232,6 @@ def test_what_a_loss_owns_is_a_network_that_moves_with_the_others():
     assert "duel.loss.critic.weight" in algorithm.state_dict()
     place(algorithm, torch.device("meta"))
     assert algorithm.networks()["loss"].critic.weight.device.type == "meta"
-
-
-def test_previews_show_classes_across_and_an_axis_per_row():
-    def generator(shape, condition):
-        return Toy(shape, condition, {"noise": 20, "layer0": 2, "layer1": 3})
-
-    pictures = gan(Classes, generator).previews({}, torch.Generator().manual_seed(0))
-    assert set(pictures) == {"samples", "traversal/layer0", "traversal/layer1"}
-    assert (len(pictures["samples"].images), pictures["samples"].columns) == (8 * CLASSES, CLASSES)
-    traversal = pictures["traversal/layer1"]
-    assert (len(traversal.images), traversal.columns) == (3 * 9, 9)
-    middle = traversal.images.view(3, 9, -1)[:, 4]
-    assert not torch.equal(traversal.images[0], traversal.images[8])
-    assert middle.shape == (3, 16)
-    plain = gan().previews({}, torch.Generator().manual_seed(0))
-    assert list(plain) == ["samples"]
-    assert len(plain["samples"].images) == 64
-
-
-def test_rows_of_previews_share_their_latents():
-    algorithm = gan(Classes)
-    with torch.no_grad():
-        algorithm.duel.generator.layer.weight[:, 5:] = 0  # deaf to the condition
-    rows = algorithm.previews({}, torch.Generator().manual_seed(0))["samples"].images.view(8, CLASSES, -1)
-    torch.testing.assert_close(rows, rows[:, :1].expand_as(rows))
-    assert not torch.allclose(rows[0], rows[1])
 
 
 def test_what_does_not_meet_is_refused():

@@ -37,3 +37,9 @@ def test_what_cannot_be_learned_is_refused():
         check_targets(condition)
     condition.segments = MIXED
     check_targets(condition)
+    condition.observed = False
+    with pytest.raises(ValueError) as caught:
+        check_targets(condition)
+    assert str(caught.value) == (
+        "a classifier learns what is known of real images, and no real image has a code; use labels or clusters"
+    )

@@ -130,6 +130,27 @@ def test_while_training_each_image_is_encoded_once():
     assert encoder.seen == NUMBER
 
 
+class Mapped(Pixels):
+    """Maps: the pixels, and twice the pixels."""
+
+    def feature_maps(self, images):
+        return {"once": images, "twice": torch.cat([2 * images, 2 * images], dim=1)}
+
+
+def test_a_layers_map_may_be_taken():
+    data, condition = fitted(Mapped(), normalise="none", layer="twice", pool=2)
+    images = whole(data)["images"]
+    assert condition.shape == (8,)
+    assert torch.equal(condition.eval().of(whole(data)), torch.cat([2 * images.flatten(1)] * 2, dim=1))
+    assert torch.equal(condition.bank[:NUMBER], condition.of(whole(data)))
+    _, averaged = fitted(Mapped(), normalise="none", layer="once")
+    torch.testing.assert_close(averaged.eval().of(whole(data)), images.mean((2, 3)))
+    assert set(condition.state_dict()) == {"bank", "filled", "mean", "deviation"}
+    with pytest.raises(ValueError) as error:
+        fitted(Mapped(), layer="thrice")
+    assert str(error.value) == "the network has no layer thrice; choose from once, twice"
+
+
 def test_segments_needs_and_parse():
     _, condition = fitted(samples=6)
     assert condition.needs == {"images"}

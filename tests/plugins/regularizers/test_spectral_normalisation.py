@@ -27,7 +27,7 @@ def on(duel, **options):
 def test_the_layers_of_the_network_asked_for_are_normalised(make_duel, network, normalised):
     duel = make_duel(discriminator(), lambda duel: on(duel, network=network))
     assert is_parametrized(duel.discriminator.head.score) == normalised[0]
-    assert is_parametrized(duel.generator) == normalised[1]
+    assert is_parametrized(duel.generator.layer) == normalised[1]
 
 
 def test_it_does_what_the_option_of_the_network_does(make_duel, make_match):
