@@ -31,7 +31,7 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     fakes have.
     """
     refused = None
-    offers = [(player, terms) for player in _players(subject) for terms in TERMS[: len(TERMS) if case.condition else 1]]
+    offers = _offers(subject, case)
     for place in range(subject.fitting.get(case, 0), len(offers)):
         player, terms = offers[place]
         try:
@@ -54,13 +54,11 @@ def arena(subject: Subject, case: Case, seed: int = 0) -> doubles.Arena:
     raise refused if refused is not None else Broken("no player fits it")
 
 
-# How fakes are told what to make: without a condition, or under one, there are these ways.
-TERMS: list[dict[str, bool]] = [{}, {"paired": True}, {"observed": False}]
-
-
-def _players(subject: Subject) -> list[Entry | None]:
-    """None, for two doubles; then every generator there is, then every discriminator."""
-    return [None, *subject.host.entries("generator"), *subject.host.entries("discriminator")]
+def _offers(subject: Subject, case: Case) -> list[tuple[Entry | None, dict[str, bool]]]:
+    """A player (None: two doubles), and how fakes are told what to make: under a condition in three ways."""
+    players = [None, *subject.host.entries("generator"), *subject.host.entries("discriminator")]
+    ways = [{}] if case.condition is None else [{}, {"paired": True}, {"observed": False}]
+    return [(player, way) for player in players for way in ways]
 
 
 def _built(player: Entry, case: Case, seed: int) -> Any:
