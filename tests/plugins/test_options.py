@@ -165,6 +165,7 @@ CASES: dict[str, dict[str, Any]] = {
     "multi-hinge": gan(
         discriminator={"use": "patch", "channels": 4, "layers": 1, "norm": "none", "head": "multi-class"},
         loss={"use": "multi-hinge", "margin": 2.0},
+    ),
     # -- heads ---------------------------------------------------------------------------------------------------------
     "minibatch statistics under an auxiliary classifier": {
         "dataset": {"use": "digits", "size": 16},
