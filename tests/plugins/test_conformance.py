@@ -70,6 +70,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "metric/intra-class-fid": {"extractor": "ganvas.testing/double", "samples": 20},
     "metric/mode-coverage": {"extractor": {"use": "classifier", "training": 2}, "samples": 20},
     "metric/condition-accuracy": {"extractor": {"use": "classifier", "training": 2}, "samples": 20},
+    "metric/memorisation": {"extractor": "ganvas.testing/double", "samples": 20, "pictures": 2},
     "extractor/random": {"width": 8, "side": 16},
     "extractor/timm": {"model": "test_resnet", "weights": str(ROOT / "test_resnet.safetensors")},
 }

@@ -178,7 +178,7 @@ def check_rank(label: str, number: int, features: int, what: str, option: str) -
     if number <= features:
         warn_once(
             f"{label}: {number} {what} are too few for {features} features: their covariance has no full rank, and the "
-            f"distance is far too large; raise {option} above {features}, use an extractor with fewer features, or kid"
+            f"distance is far too large; raise {option.format(features)}, use an extractor with fewer features, or kid"
         )
 
 

@@ -31,8 +31,8 @@ class Fid(FeatureMetric):
         fake = Moments.of(self.fake_features(stage))
         real = self._real(stage)
         label = f"fid@{self.extractor.name}"
-        check_rank(label, fake.number, self.extractor.features, "generated images", "samples")
-        check_rank(label, real.number, self.extractor.features, "real images", "their number (real)")
+        check_rank(label, fake.number, self.extractor.features, "generated images", "samples above {}")
+        check_rank(label, real.number, self.extractor.features, "real images", "their number (real) above {}")
         return {label: Measurement(frechet_distance(real, fake), better="lower")}
 
     def _real(self, stage: Stage) -> Moments:

@@ -51,7 +51,13 @@ class IntraClassFid(FeatureMetric):
         distances = []
         for here, there in zip(real, fake, strict=True):
             if here.number > 1:
-                check_rank(label, there.number, self.extractor.features, "generated images of a class", "samples")
+                check_rank(
+                    label,
+                    there.number,
+                    self.extractor.features,
+                    "generated images of a class",
+                    "samples above {} for each class",
+                )
                 distances.append(frechet_distance(here, there))
         if not distances:
             raise ValueError("no class has two real images; take more of them (real)")
