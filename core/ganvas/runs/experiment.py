@@ -496,7 +496,10 @@ def _measure(
     data = session.data(stage)
     metrics = []
     for component in components:
-        metrics.append(builder.build(component, data))
+        try:
+            metrics.append(builder.build(component, data))
+        except MissingData as error:  # weights that could not be fetched: training goes on
+            session.reporter.warn(f"{stage.name}: the metric {component.name!r} was not measured: {error}")
     for _, made in builder.built:
         if isinstance(made, torch.nn.Module):
             made.to(session.device)

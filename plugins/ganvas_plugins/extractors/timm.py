@@ -31,7 +31,7 @@ class TimmExtractor(PictureExtractor):
     def __init__(
         self,
         *,
-        model: Annotated[str, Field(description="name of the network in timm (timm.list_pretrained())")],
+        model: Annotated[str, Field(description="name of the network in timm (timm.list_pretrained())")] = "resnet50",
         weights: Annotated[Path | None, Field(description="file of weights; timm's own if none")] = None,
         prefix: Annotated[
             str, Field(description="what stands before the model's names in that file, such as backbone.")

@@ -50,10 +50,10 @@ def test_the_worse_the_images_the_farther_their_features():
     moments = Moments.of(extractor(first))
     distances = [
         frechet_distance(moments, Moments.of(extractor(second + strength * torch.randn(second.shape, generator=rng))))
-        for strength in (0, 0.1, 0.3, 1)
+        for strength in (0, 0.3, 1)
     ]
     assert distances == sorted(distances)
-    assert distances[2] > 2 * distances[0]
+    assert distances[2] > 4 * distances[0]
 
 
 class Points(Dataset):

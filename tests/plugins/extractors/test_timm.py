@@ -5,6 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+import ganvas
 from ganvas import MissingData
 from ganvas_plugins.extractors.pictures import prepared
 from ganvas_plugins.extractors.stage import digest
@@ -73,3 +74,32 @@ def test_what_timm_does_not_have(monkeypatch):
     monkeypatch.setattr(timm, "create_model", unreachable)
     with pytest.raises(MissingData, match=r"^cannot fetch timm's weights of 'test_resnet' \(OSError\); run once with"):
         TimmExtractor(model=MODEL)
+
+
+def test_a_training_goes_on_without_weights_that_cannot_be_fetched(tmp_path, monkeypatch, caplog):
+    def unreachable(name, pretrained=False, **options):
+        if pretrained:
+            raise OSError("no network")
+        return create(name, pretrained=pretrained, **options)
+
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    run = ganvas.train(tmp_path / "spec.yaml", runs=tmp_path / "runs", device="cpu")
+    assert run.metrics("gan") == {}
+    said = [line for line in caplog.messages if "was not measured" in line]
+    assert len(said) == 2  # while it trained, and at its end
+    assert said[0].startswith("gan: the metric 'fid' was not measured: cannot fetch timm's weights of 'test_resnet'")
+
+
+SPEC = """
+dataset: {use: digits}
+stages:
+  gan:
+    use: gan
+    generator: {use: dcgan, channels: 4, latent: 4}
+    discriminator: {use: dcgan, channels: 4}
+    steps: 2
+    batch_size: 8
+    evaluate: {every: 1, metrics: [{use: fid, extractor: {use: timm, model: test_resnet}, samples: 4}]}
+"""

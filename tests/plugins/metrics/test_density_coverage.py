@@ -29,6 +29,14 @@ def test_the_definition(k):
     assert density_coverage(real, fake, k) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_authors_package():
+    prdc = pytest.importorskip("prdc", reason="pip install -e '.[reference]' brings prdc to compare with")
+    real, fake = points(300, 8), points(250, 8, seed=1, shift=0.3)
+    expected = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
+    found = density_coverage(real, fake, 5)
+    assert found == pytest.approx((expected["density"], expected["coverage"]), abs=1e-12)
+
+
 def test_on_a_line_by_hand():
     real = torch.tensor([[0.0], [1.0], [3.0]])  # radii 1, 1, 2 for k = 1
     fake = torch.tensor([[1.5], [2.0], [20.0], [-1.0]])  # a border is outside

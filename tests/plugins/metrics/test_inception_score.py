@@ -21,6 +21,17 @@ def test_the_definition():
     assert float(score(torch.from_numpy(logits))) == pytest.approx(by_definition(logits), rel=1e-12)
 
 
+def test_another_implementation():
+    other = pytest.importorskip(
+        "torch_fidelity.metric_isc", reason="pip install -e '.[reference]' brings torch-fidelity to compare with"
+    )
+    logits = torch.from_numpy(np.random.default_rng(2).normal(size=(60, 9)) * 3)
+    expected = other.isc_features_to_metric(logits, splits=3, shuffle=False)
+    found = torch.stack([score(part) for part in logits.tensor_split(3)])
+    assert float(found.mean()) == pytest.approx(expected["inception_score_mean"], rel=1e-12)
+    assert float(found.std(correction=0)) == pytest.approx(expected["inception_score_std"], rel=1e-9)
+
+
 def test_one_where_all_look_the_same_and_the_number_of_classes_where_each_is_clear():
     assert float(score(torch.zeros(30, 5).double())) == pytest.approx(1, abs=1e-12)
     assert float(score(torch.ones(30, 1).double() * torch.tensor([3.0, 1.0, -7.0]))) == pytest.approx(1, abs=1e-12)

@@ -35,6 +35,16 @@ def test_the_definition():
     assert float(squared_discrepancy(second, first)) == pytest.approx(float(squared_discrepancy(first, second)))
 
 
+def test_another_implementation():
+    other = pytest.importorskip(
+        "torch_fidelity.metric_kid", reason="pip install -e '.[reference]' brings torch-fidelity to compare with"
+    )
+    first, second = points(50), points(50, seed=1, shift=0.3)
+    options = {"kid_subsets": 3, "kid_subset_size": 50, "verbose": False}
+    expected = other.kid_features_to_metric(first, second, **options)["kernel_inception_distance_mean"]
+    assert float(squared_discrepancy(first, second)) == pytest.approx(expected, rel=1e-9)
+
+
 def measured(stage, itself, width=6, **options):
     metric = Kid(stage.data, extractor=lambda: itself(width), **options)
     (found,) = metric.measure(stage).items()

@@ -36,6 +36,15 @@ def test_the_definition(k):
     assert precision_recall(fake, real, k) == pytest.approx(expected[::-1], abs=1e-12)
 
 
+def test_the_package_of_its_successors():
+    prdc = pytest.importorskip("prdc", reason="pip install -e '.[reference]' brings prdc to compare with")
+    real, fake = points(300, 8), points(250, 8, seed=1, shift=0.3)
+    expected = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=4)
+    assert 0.2 < expected["precision"] < 0.99
+    # There a border is outside.
+    assert precision_recall(real, fake, 4) == pytest.approx((expected["precision"], expected["recall"]), abs=1e-12)
+
+
 def test_on_a_line_by_hand():
     real = torch.tensor([[0.0], [1.0], [3.0]])  # radii 1, 1, 2 for k = 1
     fake = torch.tensor([[-1.0], [5.0], [5.5], [20.0]])  # radii 6, 0.5, 0.5, 14.5
