@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from ganvas.registry.plugins import Host
 from ganvas.testing import Check, conformance
@@ -23,6 +25,7 @@ miniatures.write_cifar10(ROOT / "cifar10", per_batch=2)
 miniatures.write_celeba(ROOT / "celeba", number=8)
 miniatures.write_afhq(ROOT / "afhq", per_class=1, side=64)
 miniatures.write_idx_folder(ROOT / "idx", train=20, test=10)
+save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), ROOT / "test_resnet.safetensors")
 
 SMALL = {"use": "timm", "model": "test_resnet"}
 
@@ -76,6 +79,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "metric/linear-probe": {"iterations": 5},
     "metric/neighbours": {"samples": 20},
     "metric/clusters": {"restarts": 1},
+    "metric/kid": {"extractor": "ganvas.testing/double", "samples": 20, "subsets": 3, "size": 10},
+    "metric/inception-score": {"extractor": {"use": "classifier", "training": 2}, "samples": 20, "splits": 2},
+    "metric/precision-recall": {"extractor": "ganvas.testing/double", "samples": 20},
+    "metric/density-coverage": {"extractor": "ganvas.testing/double", "samples": 20},
+    "metric/intra-class-fid": {"extractor": "ganvas.testing/double", "samples": 20},
+    "metric/mode-coverage": {"extractor": {"use": "classifier", "training": 2}, "samples": 20},
+    "metric/condition-accuracy": {"extractor": {"use": "classifier", "training": 2}, "samples": 20},
+    "metric/memorisation": {"extractor": "ganvas.testing/double", "samples": 20, "pictures": 2},
+    "extractor/random": {"width": 8, "side": 16},
+    "extractor/timm": {"model": "test_resnet", "weights": str(ROOT / "test_resnet.safetensors")},
 }
 SLOW = {"extractor/efficientnet-lite0", "backbone/efficientnet-lite0"}
 

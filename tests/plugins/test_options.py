@@ -40,6 +40,9 @@ FEATURES = {"use": "self-supervised", "backbone": BACKBONE, **COMMON}
 ATTRIBUTES = {"use": "classifier", "encoder": "features", **COMMON}
 CONDITIONAL = {"use": "gan", "generator": EIGENGAN, "discriminator": GLOBAL, "condition": "labels", **COMMON}
 
+RANDOM = {"extractor": {"use": "random", "seed": 1, "width": 8, "side": 16}, "samples": 20}
+JUDGE = {"extractor": {"use": "classifier", "training": 3}, "samples": 20}
+
 
 def gan(**options: Any) -> dict[str, Any]:
     """One stage, conditioned on labels unless it says otherwise."""
@@ -980,6 +983,42 @@ CASES: dict[str, dict[str, Any]] = {
             },
         }
     ),
+    "metrics of distribution and fidelity": gan(
+        dataset={"use": "digits", "holdout": 0.1},
+        evaluate={
+            "metrics": [
+                {"use": "kid", **RANDOM, "real": 30, "subsets": 3, "size": 10, "seed": 1},
+                {"use": "precision-recall", **RANDOM, "real": 30, "k": 2},
+                {"use": "density-coverage", **RANDOM, "real": 30, "k": 2},
+                {"use": "intra-class-fid", **RANDOM, "real": 60},
+                {"use": "memorisation", **RANDOM, "real": 30, "pictures": 3},
+                {"use": "inception-score", **JUDGE, "splits": 2},
+                {"use": "mode-coverage", **JUDGE, "least": 2, "deviations": 2.0, "reference": "data"},
+                {"use": "condition-accuracy", **JUDGE},
+            ],
+            "every": 1,
+        },
+    ),
+    "fid over a network of timm": gan(
+        evaluate={
+            "metrics": [
+                {
+                    "use": "fid",
+                    "samples": 20,
+                    "real": 20,
+                    "extractor": {
+                        "use": "timm",
+                        "model": "test_resnet",
+                        "weights": "$OPTIONS_DATA/test_resnet_rgb.safetensors",
+                        "prefix": "backbone.",
+                        "mean": [0.5],
+                        "deviation": [0.25],
+                        "side": 32,
+                    },
+                }
+            ]
+        }
+    ),
     "fid over ImageNet's features": gan(
         evaluate={"metrics": [{"use": "fid", "samples": 4, "real": 4, "extractor": "efficientnet-lite0"}]}
     ),
@@ -1051,11 +1090,12 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, tuple[list[t
 def write_weights(spec: Mapping[str, Any], data: Path) -> None:
     """The files of weights that a spec names, random, under the names that it gives them."""
     text = json.dumps(spec)
-    if "test_resnet.safetensors" in text:
-        from safetensors.torch import save_file
+    for file, channels in (("test_resnet.safetensors", 1), ("test_resnet_rgb.safetensors", 3)):
+        if file in text:
+            from safetensors.torch import save_file
 
-        state = timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict()
-        save_file({f"backbone.{name}": value for name, value in state.items()}, data / "test_resnet.safetensors")
+            state = timm.create_model("test_resnet", num_classes=0, in_chans=channels).state_dict()
+            save_file({f"backbone.{name}": value for name, value in state.items()}, data / file)
     if "inception.pth" in text:
         torch.save(fid_inception().state_dict(), data / "inception.pth")
 

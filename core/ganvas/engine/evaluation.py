@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from ganvas.spec.build import fork_random
 __all__ = ["TrainedStage", "measure", "portrait"]
 
 BATCH = 250
+T = TypeVar("T")
 
 
 class TrainedStage(Exploration):
@@ -37,8 +38,7 @@ class TrainedStage(Exploration):
         self.data = data
         self.device = device
         self.seed = seed
-        self._fakes: dict[int, tuple[Tensor, Tensor | None]] = {}
-        self._encoded: dict[tuple[bool, int | None], Encoded] = {}
+        self._made: dict[Hashable, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "algorithm":
@@ -115,12 +115,20 @@ class TrainedStage(Exploration):
 
     def fakes(self, number: int) -> tuple[Tensor, Tensor | None]:
         """Samples and their conditions, drawn once and shared by all metrics that ask for as many."""
-        if number not in self._fakes:
+
+        def make() -> tuple[Tensor, Tensor | None]:
             rng = Randomness(self.seed, self.device).at("fakes")
             condition = getattr(self.algorithm, "condition", None)
             rows = None if condition is None else condition.sample(number, rng)
-            self._fakes[number] = (self.sample(number, rows), rows)
-        return self._fakes[number]
+            return self.sample(number, rows), rows
+
+        return self.once(("fakes", number), make)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once and shared by all that ask with the same key, until ``forget``."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def encoded(self, number: int | None = None, *, held_out: bool = False) -> Encoded:
         """Features of the data, computed once and shared by all that ask for the same.
@@ -138,12 +146,14 @@ class TrainedStage(Exploration):
         if data is None:
             raise ValueError(f"the data of {self.name!r} hold nothing out")
         number = None if number is None or number >= len(data) else number
-        if (held_out, number) not in self._encoded:
+
+        def make() -> Encoded:
             chosen = None if number is None else evenly(len(data), number)
-            whole = self._encoded.get((held_out, None))
+            whole: Encoded | None = self._made.get(("encoded", held_out, None))
             known = None if whole is None or chosen is None else whole[chosen]
-            self._encoded[held_out, number] = known or self._encode(data, chosen)
-        return self._encoded[held_out, number]
+            return known or self._encode(data, chosen)
+
+        return self.once(("encoded", held_out, number), make)
 
     def _encode(self, data: Data, chosen: Tensor | None) -> Encoded:
         features, labels, index = [], [], []
@@ -158,9 +168,8 @@ class TrainedStage(Exploration):
         return Encoded(made, torch.cat(labels) if labels else None, torch.cat(index))
 
     def forget(self) -> None:
-        """Drops what was drawn and encoded: the weights are others now."""
-        self._fakes.clear()
-        self._encoded.clear()
+        """Drops what was drawn and computed once: the weights are others now."""
+        self._made.clear()
 
     def _rows(self, number: int, condition: Any) -> Tensor:
         if isinstance(condition, Tensor) and condition.dim() >= 2:
@@ -176,7 +185,7 @@ class TrainedStage(Exploration):
 
 def measure(
     stage: TrainedStage, metrics: Sequence[Metric], average: Average | None, *, averaged: bool
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, Preview], list[str]]:
     """Measures a stage.
 
     Args:
@@ -184,9 +193,10 @@ def measure(
         averaged: whether what is measured are averaged weights, for the protocol.
 
     Returns:
-        Name -> value, deviation, better, protocol; and a line for each metric that failed.
+        Name -> value, deviation, better, protocol; the metrics' pictures by name; a line for each metric that failed.
     """
     found: dict[str, dict[str, Any]] = {}
+    pictures: dict[str, Preview] = {}
     failures: list[str] = []
     randomness = Randomness(stage.seed, stage.device)
     modes = evaluating(stage.algorithm)
@@ -196,6 +206,7 @@ def measure(
             randomness.at("metric", name)
             try:
                 measured: Mapping[str, Measurement] = metric.measure(stage)
+                pictures |= metric.previews()
             except (MissingData, ValueError) as error:
                 failures.append(f"the metric {name!r} was not measured: {error}")
                 continue
@@ -208,7 +219,7 @@ def measure(
             }
             for label, value in measured.items():
                 found[label] = {**value.json(), "protocol": protocol}
-    return found, failures
+    return found, pictures, failures
 
 
 def portrait(stage: TrainedStage, average: Average | None, warn: Callable[[str], None]) -> dict[str, Preview]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ from torch import Tensor
 from ganvas.kinds.data import Data
 
 if TYPE_CHECKING:
-    from ganvas.kinds.algorithm import Algorithm
+    from ganvas.kinds.algorithm import Algorithm, Preview
 
 __all__ = ["Encoded", "Measurement", "Metric", "Sampler", "Stage", "Tracker"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Stage(Protocol):
         """Samples and the conditions they were made from, drawn once per evaluation and shared by all metrics."""
         ...
 
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once per evaluation and shared by all metrics that ask with the same key."""
+        ...
+
     def encoded(self, number: int | None = None, *, held_out: bool = False) -> Encoded:
         """Features of the stage's data, computed once per evaluation and shared by all metrics.
 
@@ -113,6 +119,10 @@ class Metric(ABC):
     @abstractmethod
     def measure(self, stage: Stage) -> dict[str, Measurement]:
         """Named numbers: ``fid@inception``, ``precision-recall@inception.precision``."""
+
+    def previews(self) -> dict[str, Preview]:
+        """Pictures by name of what was measured last: none, unless the metric has some."""
+        return {}
 
 
 class Sampler(ABC):

@@ -268,7 +268,8 @@ class Classifier(nn.Module):
 
     Attributes:
         classes: names of the outputs.
-        features: width of ``embed``, where offered.
+        features: width of what ``embed(images)`` gives, the layer before the logits, where it is offered. With it goes
+            ``logits(features)``, which makes of that what ``forward`` gives.
     """
 
     classes: Sequence[str] = ()
@@ -285,14 +286,20 @@ class Extractor(nn.Module):
         name: what stands after the ``@`` of a metric's name, with input size, range and resize policy where they are
             not the extractor's only ones.
         features: F.
+        classes: how many classes ``logits`` tells apart, one of which each image is of; 0 where there are none.
     """
 
     name: str
     features: int
+    classes: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> float features (N, F)."""
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, F) -> logits (N, K) of the classes that the network tells apart."""
+        raise NotImplementedError(f"the extractor {self.name} tells no classes apart")
 
     @property
     def protocol(self) -> dict[str, Any]:

@@ -355,7 +355,8 @@ def measure_folder(
     opened = open_stage(folder.path, device)
     opened.data.attach(session.data(stage).dataset)
     averaged = stage.settings.options.get("ema") is not None
-    metrics = _measure(session, stage, opened, components, None, averaged=averaged)
+    metrics, drawn = _measure(session, stage, opened, components, None, averaged=averaged)
+    _save_pictures(folder, stage.settings.options["steps"], drawn)
     measured = folder.record.get("measured", [])
     asked = [session.asked(component) for component in components]
     new = [entry for entry in asked if entry not in measured]
@@ -398,17 +399,16 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
             reporter.say(f"{stage.name}: going on at iteration {index} of {settings['steps']}")
 
     def pictures(index: int, images: int, previews: Mapping[str, Preview]) -> None:
-        for name, preview in previews.items():
-            path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
-            path.parent.mkdir(exist_ok=True)
-            save_image(preview.grid(), path)
+        _save_pictures(folder, index, previews)
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
     def measure_now(index: int, average: Average | None) -> dict[str, float]:
         live.forget()
         progress.doing = "measuring"
         assert evaluate is not None  # else there is no cadence to be called at
-        found = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
+        found, drawn = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
+        if drawn:
+            pictures(index, index * settings["batch_size"], drawn)
         progress.doing = ""
         return {f"metric/{name}": value["value"] for name, value in found.items()}
 
@@ -451,6 +451,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
     average = outcome.average
     live.forget()
     metrics: dict[str, Any] = {}
+    drawn: dict[str, Preview] = {}
     wanted = list(evaluate.metrics) if evaluate is not None else []
     folder.write(length_read=outcome.length_read)
     states.save(
@@ -459,12 +460,12 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
     )
     if wanted:
         reporter.say(f"{stage.name}: measuring {', '.join(component.name for component in wanted)}")
-        metrics = _measure(session, stage, live, wanted, average, averaged=average is not None)
+        metrics, drawn = _measure(session, stage, live, wanted, average, averaged=average is not None)
         images = settings["steps"] * settings["batch_size"]
         values = {f"metric/{name}": found["value"] for name, found in metrics.items()}
         hooks("ganvas_scalars", stage=record, index=settings["steps"], images=images, scalars=values)
     folder.write(metrics=metrics, measured=[session.asked(component) for component in wanted])
-    if drawn := portrait(live, average, reporter.warn):
+    if drawn := drawn | portrait(live, average, reporter.warn):
         pictures(settings["steps"], settings["steps"] * settings["batch_size"], drawn)
     hooks("ganvas_stage_finished", stage=record, metrics=metrics)
     return metrics
@@ -489,20 +490,31 @@ def _measure(
     average: Average | None,
     *,
     averaged: bool,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Preview]]:
+    """Numbers and pictures by name; a metric that fails is warned of."""
     builder = Builder(stage.seed, session.trained)
     data = session.data(stage)
     metrics = []
     for component in components:
-        metrics.append(builder.build(component, data))
+        try:
+            metrics.append(builder.build(component, data))
+        except MissingData as error:  # weights that could not be fetched: training goes on
+            session.reporter.warn(f"{stage.name}: the metric {component.name!r} was not measured: {error}")
     for _, made in builder.built:
         if isinstance(made, torch.nn.Module):
             made.to(session.device)
     _prepare(builder, data, stage.seed, session.device)
-    found, failures = measure(live, metrics, average, averaged=averaged)
+    found, drawn, failures = measure(live, metrics, average, averaged=averaged)
     for line in failures:
         session.reporter.warn(f"{stage.name}: {line}")
-    return found
+    return found, drawn
+
+
+def _save_pictures(folder: StageFolder, index: int, previews: Mapping[str, Preview]) -> None:
+    for name, preview in previews.items():
+        path = folder.path / "samples" / f"{name.replace('/', '-')}-{index:09d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_image(preview.grid(), path)
 
 
 def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dict[str, Any]:

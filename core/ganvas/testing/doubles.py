@@ -39,7 +39,9 @@ def images(number: int, shape: Sequence[int], seed: int = 0) -> Tensor:
 
 
 class Dataset(data.Dataset):
-    """Smooth pictures with labels and attributes."""
+    """Smooth pictures with labels and attributes; as many others are held out."""
+
+    seed = 0
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class Dataset(data.Dataset):
 
     @property
     def fingerprint(self) -> str:
-        return f"double {self.shape} {self.number}"
+        return f"double {self.shape} {self.number} {self.seed}"
 
     def __len__(self) -> int:
         return NUMBER
@@ -78,13 +80,22 @@ class Dataset(data.Dataset):
 
     def tensors(self) -> dict[str, Tensor]:
         labels = torch.arange(NUMBER) % self.number
-        pictures = images(NUMBER, self.shape) * 0.5 + (labels / self.number - 0.5).view(-1, 1, 1, 1)
+        pictures = images(NUMBER, self.shape, self.seed) * 0.5 + (labels / self.number - 0.5).view(-1, 1, 1, 1)
         bits = torch.stack([torch.arange(NUMBER) >> bit & 1 for bit in range(3)], dim=1)
         return {
             "images": ((pictures + 1) * 127.5).round().to(torch.uint8),
             "labels": labels,
             "attributes": bits.to(torch.uint8),
         }
+
+    def held_out(self) -> data.Dataset | None:
+        return None if isinstance(self, HeldOut) else HeldOut(shape=self.shape, classes=self.number)
+
+
+class HeldOut(Dataset):
+    """What the double of a data set holds out."""
+
+    seed = 1
 
 
 class Generator(networks.Generator):

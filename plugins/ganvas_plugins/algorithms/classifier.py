@@ -1,13 +1,13 @@
 """Algorithm ``classifier``: learns a condition from frozen features, or from images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Algorithm, Classifier, Condition, Data, Encoder, Step, Terms, Trained, Update, Use
+from ganvas import Algorithm, Classifier, Condition, Data, Encoder, Segment, Step, Terms, Trained, Update, Use
 from ganvas_plugins.classifiers.targets import check_targets, classification_loss, recovered
 
 MEMORY = 2**30  # bytes of features that are kept instead of computed anew
@@ -18,11 +18,18 @@ class ImageClassifier(Classifier):
 
     Gradients pass through the encoder to the images; only the ``head`` has parameters of its own. ``embed`` gives the
     layer before the logits, (N, ``features``): the head's last hidden one, else the encoder's. A linear classifier of
-    images has none, and ``features`` is None.
+    images has none, and ``features`` is None. ``segments`` say what the logits mean: one class, or attributes.
     """
 
-    def __init__(self, encoder: Trained[Encoder] | None, head: Classifier, classes: list[str]) -> None:
+    def __init__(
+        self,
+        encoder: Trained[Encoder] | None,
+        head: Classifier,
+        classes: list[str],
+        segments: Sequence[Segment] = (),
+    ) -> None:
         super().__init__()
+        self.segments = segments
         self.encoder = encoder
         self.head = head
         self.classes = classes
@@ -36,6 +43,10 @@ class ImageClassifier(Classifier):
         """(N, C, H, W) -> (N, F)."""
         inputs = self.inputs(images)
         return self.head.embed(inputs) if hasattr(self.head, "embed") else inputs
+
+    def logits(self, features: Tensor) -> Tensor:
+        """What ``embed`` gives, (N, F) -> (N, K)."""
+        return self.head.logits(features) if hasattr(self.head, "embed") else self.head(features)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.inputs(images))
@@ -84,7 +95,7 @@ class ClassifierTraining(Algorithm):
         check_targets(self.condition)
         shape = data.shape if encoder is None else (encoder.features,)
         head = classifier(shape, self.condition.shape[0])
-        self.classifier = ImageClassifier(encoder, head, list(self.condition.names))
+        self.classifier = ImageClassifier(encoder, head, list(self.condition.names), self.condition.segments)
         self._known: tuple[Tensor, Tensor] | None = None
 
     @property

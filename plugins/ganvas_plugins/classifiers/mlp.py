@@ -42,5 +42,9 @@ class Mlp(Classifier):
         """(N, *shape) -> the last hidden layer (N, hidden)."""
         return self.hidden(images.flatten(1))
 
+    def logits(self, features: Tensor) -> Tensor:
+        """The last hidden layer (N, hidden) -> (N, K)."""
+        return self.output(features)
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.output(self.embed(images))
+        return self.logits(self.embed(images))

@@ -39,16 +39,19 @@ class InDomainClassifier(Extractor):
         self.judge: Judge | None = None
 
     def check(self, data: Data) -> None:
-        """Raises ValueError where the data have nothing to learn."""
+        """Raises ValueError where the data have nothing to learn; else it knows how many classes there are."""
         if not _has_labels(data) and not _has_attributes(data):
             raise ValueError(
                 "the classifier extractor needs labelled data, and these have neither labels nor attributes; "
                 "use the extractor efficientnet-lite0 or inception"
             )
+        self.classes = len(data.classes) if _has_labels(data) else 0  # attributes are no classes
 
     def prepare(self, data: Data, rng: torch.Generator | None = None) -> None:
         """Trains the network on the data, or takes it from the cache; ``rng`` is not used, the option ``seed`` is."""
         self.check(data)
+        if self.judge is not None and self.judge.protocol["data"] == data.identity:
+            return
         if _has_labels(data):
             classes = len(data.classes)
 
@@ -82,10 +85,10 @@ class InDomainClassifier(Extractor):
             raise ValueError(f"it was trained on images of {self.shape}, these are {tuple(images.shape[1:])}")
         return self.network.embed(images)
 
-    def classify(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) in [-1, 1] -> logits (N, K)."""
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, 128) -> logits (N, K) of the data's classes."""
         self._prepared()
-        return self.network(images)
+        return self.network.head(features)
 
     def _prepared(self) -> Judge:
         if self.judge is None:

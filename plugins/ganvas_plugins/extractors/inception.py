@@ -10,7 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.inception import Inception3, InceptionE
 
-from ganvas import Extractor, MissingData, cache_folder
+from ganvas import MissingData, cache_folder
+from ganvas_plugins.extractors.pictures import PictureExtractor, eight_bits
 
 SIDE = 299
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -18,7 +19,7 @@ DIGEST = "6726825d"  # the first digits of the file's SHA-256
 ADDRESS = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 
 
-class Inception(Extractor):
+class Inception(PictureExtractor):
     """The pooled last features, (N, 2048), of the Inception network that FID is defined by.
 
     The network is TensorFlow's of 2015-12-05. It differs from torchvision's Inception v3: average pooling inside the
@@ -44,6 +45,7 @@ class Inception(Extractor):
 
     name = "inception"
     features = 2048
+    classes = 1008
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Inception(Extractor):
         self.network = fid_inception()
         if torch.get_default_device().type != "meta":
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.network.fc = nn.Identity()  # what goes in is the pooled features
+        self.last, self.network.fc = self.network.fc, nn.Identity()  # what goes in is the pooled features
         self.eval().requires_grad_(False)
 
     @property
@@ -73,9 +75,12 @@ class Inception(Extractor):
         return {"extractor": self.name, "weights": self.digest, "input": f"{SIDE}x{SIDE} {self.mode}, 8 bits"}
 
     def forward(self, images: Tensor) -> Tensor:
-        levels = images.float().clamp(-1, 1).add(1).mul(127.5).round()
-        resized = resize(levels, self.mode).expand(-1, 3, -1, -1)
+        resized = resize(eight_bits(images), self.mode).expand(-1, 3, -1, -1)
         return self.network((resized - 128) / 128)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, 2048) -> logits (N, 1008), without the biases: so the Inception score has been computed."""
+        return features @ self.last.weight.T
 
     def train(self, mode: bool = True) -> "Inception":
         return super().train(False)  # dropout and batch statistics have no place in a measurement

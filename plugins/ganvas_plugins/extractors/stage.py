@@ -40,6 +40,9 @@ class StageExtractor(Extractor):
         self.features = len(stage.classes) if width is None else width
         # Not offered by every classifier: those whose logits are their only features.
         self.layer = "encode" if hasattr(stage, "encode") else "logits" if width is None else "embed"
+        segments = getattr(stage, "segments", ())
+        single = [segment.kind for segment in segments] == ["one-hot"]  # attributes are no classes
+        self.classes = len(stage.classes) if single and (self.layer == "logits" or hasattr(stage, "logits")) else 0
         self._digest = ""
 
     def check(self, data: Data) -> None:
@@ -70,6 +73,12 @@ class StageExtractor(Extractor):
                 f"the network of the stage {self.name!r} does not take images of {list(images.shape[1:])}; "
                 f"name a stage that was trained on such images ({said})"
             ) from error
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features (N, F) -> logits (N, K) of the classes that a classifier learned."""
+        if not self.classes:
+            return super().logits(features)
+        return features if self.layer == "logits" else self.stage.logits(features)
 
 
 def digest(state: dict[str, Any]) -> str:

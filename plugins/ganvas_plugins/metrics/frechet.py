@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+BATCH = 1024
+
 
 class Moments:
     """Number, mean and covariance of the rows of batches seen so far.
@@ -17,6 +19,14 @@ class Moments:
         self.number = number
         self._mean = mean
         self._deviations = deviations
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Moments":
+        """Those of (N, F)."""
+        moments = cls()
+        for part in features.split(BATCH):
+            moments.update(part)
+        return moments
 
     def update(self, features: Tensor) -> None:
         """Takes in a batch (N, F)."""

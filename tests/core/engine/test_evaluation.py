@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas import Algorithm, Data, DataField, Dataset, Preview
+from ganvas import Algorithm, Data, DataField, Dataset, Measurement, Metric, Preview
 from ganvas.engine.average import Average
-from ganvas.engine.evaluation import TrainedStage, portrait
+from ganvas.engine.evaluation import TrainedStage, measure, portrait
 from ganvas.kinds.options import Scheduled
 
 
@@ -108,3 +108,50 @@ def test_a_portrait_is_drawn_with_the_averaged_weights() -> None:
     stage.algorithm.portrait = lambda stage: stage.encoded(held_out=True)
     assert portrait(stage, None, said.append) == {}
     assert said == ["features: no portrait was drawn: the data of 'features' hold nothing out"]
+
+
+def test_what_metrics_share_is_made_once_until_the_weights_change() -> None:
+    stage = staged(Numbers())
+    made: list[str] = []
+
+    def make() -> int:
+        made.append("one")
+        return len(made)
+
+    assert [stage.once(("one", 1), make), stage.once(("one", 1), make), stage.once(("one", 2), make)] == [1, 1, 2]
+    stage.forget()
+    assert stage.once(("one", 1), make) == 3
+
+
+class Pictured(Metric):
+    """One number, and the picture of what was measured last."""
+
+    component_name = "pictured"
+    needs = frozenset()
+    protocol = {"of": "nothing"}
+
+    def __init__(self, data: Data, value: float | None) -> None:
+        super().__init__(data)
+        self.value = value
+
+    def measure(self, stage: TrainedStage) -> dict[str, Measurement]:
+        if self.value is None:
+            raise ValueError("there is nothing")
+        return {"pictured": Measurement(self.value, better="lower")}
+
+    def previews(self) -> dict[str, Preview]:
+        assert self.value is not None
+        return {"pictured": Preview(torch.full((1, 1, 1, 1), self.value))}
+
+
+def test_pictures_come_with_the_numbers() -> None:
+    stage = staged(Numbers())
+    found, pictures, failures = measure(stage, [Pictured(stage.data, 0.5)], None, averaged=False)
+    assert found["pictured"]["value"] == 0.5
+    assert pictures["pictured"].images.item() == 0.5
+    assert failures == []
+    assert measure(stage, [Pictured(stage.data, None)], None, averaged=False) == (
+        {},
+        {},
+        ["the metric 'pictured' was not measured: there is nothing"],
+    )

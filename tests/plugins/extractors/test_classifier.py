@@ -43,10 +43,12 @@ def test_knows_real_digits():
     extractor.prepare(data, torch.Generator())
     assert extractor.accuracy > 0.95
     batch = next(iter(data.batches()))
-    features, logits = extractor(batch["images"]), extractor.classify(batch["images"])
+    features = extractor(batch["images"])
+    logits = extractor.logits(features)
     assert features.shape == (256, extractor.features)
     assert features.dtype == torch.float32
-    torch.testing.assert_close(extractor.network.head(features), logits)
+    assert extractor.classes == 10
+    torch.testing.assert_close(extractor.network(batch["images"]), logits)
     assert (logits.argmax(1) == batch["labels"]).float().mean() > 0.95
     assert extractor.protocol["accuracy"] == extractor.accuracy
     assert extractor.protocol["judge"]["data"] == "digits"

@@ -10,7 +10,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torchvision.transforms.functional import pil_to_tensor
 
-from ganvas_plugins.extractors.efficientnet_lite0 import EfficientNetLite0, prepared
+from ganvas_plugins.extractors.efficientnet_lite0 import EfficientNetLite0
+from ganvas_plugins.extractors.pictures import prepared
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def photographs():
 
 
 def test_knows_what_photographs_show(extractor):
-    logits = extractor.classify(torch.cat(list(photographs())))
+    logits = extractor.logits(extractor(torch.cat(list(photographs()))))
     assert logits.argmax(1).tolist() == [698, 985, 652]  # palace; daisy; military uniform
     assert (logits.softmax(1).amax(1) > 0.15).all()
 
@@ -39,7 +40,7 @@ def test_features_are_what_the_last_layer_sees(extractor):
     images = torch.cat(list(photographs()))
     features = extractor(images)
     assert features.shape == (3, extractor.features)
-    torch.testing.assert_close(extractor.network.classifier(features), extractor.classify(images))
+    torch.testing.assert_close(extractor.logits(features), extractor.network(prepared(images, 224)))
 
 
 def test_any_size_and_grey_images(extractor):
@@ -50,8 +51,8 @@ def test_any_size_and_grey_images(extractor):
 def test_images_are_rounded_to_eight_bits():
     levels = torch.arange(256).float().view(1, 1, 16, 16).repeat(1, 3, 14, 14)
     images = levels / 127.5 - 1
-    torch.testing.assert_close(prepared(images), images, atol=1e-6, rtol=0)
-    torch.testing.assert_close(prepared(images + 0.3 / 127.5), images, atol=1e-6, rtol=0)
+    torch.testing.assert_close(prepared(images, 224), images, atol=1e-6, rtol=0)
+    torch.testing.assert_close(prepared(images + 0.3 / 127.5, 224), images, atol=1e-6, rtol=0)
 
 
 def test_frozen_and_built_without_storage(extractor):

@@ -58,6 +58,7 @@ def test_features_are_those_of_clean_fid(state, tmp_path, monkeypatch):
         expected = network((torch.from_numpy(resized).permute(0, 3, 1, 2) - 128) / 128)[0].flatten(1)
         actual = extractor(images / 127.5 - 1)
     assert actual.shape == (2, extractor.features)
+    torch.testing.assert_close(extractor.logits(actual), actual @ state["fc.weight"].T)  # as for the Inception score
     assert (actual - expected).norm() / expected.norm() < 4e-4
     assert (expected[0] - expected[1]).norm() / expected.norm() > 1e-2  # the network is not blind
 

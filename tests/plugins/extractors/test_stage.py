@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import ganvas
-from ganvas import Classifier, Data, DataField, Dataset, Encoder, Trained
+from ganvas import Classifier, Data, DataField, Dataset, Encoder, Segment, Trained
 from ganvas.registry.documents import Mistakes
 from ganvas.runs import experiment
 from ganvas.runs.api import read
@@ -108,8 +108,24 @@ def test_a_classifier_without_such_a_layer_gives_its_logits():
     extractor = StageExtractor(stage=Trained(network, "classes"))
     images = torch.randn(6, 1, 3, 3)
     assert torch.equal(extractor(images), network(images))
+    assert extractor.classes == 0
     assert extractor.features == 4
     assert extractor.protocol["layer"] == "logits"
+
+
+def test_a_classifier_of_classes_tells_them_apart():
+    images, encoder = torch.randn(6, 1, 3, 3), Trained(Flat(), "features")
+    one, many = [Segment("one-hot", 3)], [Segment("binary", 3)]
+    for of, head in ((encoder, Mlp((5,), 3, hidden=7)), (encoder, Linear((5,), 3)), (None, Linear((1, 3, 3), 3))):
+        network = ImageClassifier(of, head.eval(), ["a", "b", "c"], one)
+        extractor = StageExtractor(stage=Trained(network, "attributes"))
+        assert extractor.classes == 3
+        torch.testing.assert_close(extractor.logits(extractor(images)), network(images))
+    attributes = StageExtractor(stage=Trained(ImageClassifier(encoder, head, ["a", "b", "c"], many), "attributes"))
+    for extractor in (attributes, StageExtractor(stage=encoder)):
+        assert extractor.classes == 0
+        with pytest.raises(NotImplementedError, match="tells no classes apart"):
+            extractor.logits(extractor(images))
 
 
 def test_the_protocol_knows_the_weights():

@@ -1,4 +1,4 @@
-"""A stage whose features are known: its images are the features, and its encoder gives them back."""
+"""Stages whose features are known: images are the features, and an encoder or an extractor gives them back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganvas import Algorithm, Data, DataField, Dataset
+from ganvas import Algorithm, Condition, Data, DataField, Dataset, Extractor
 from ganvas.engine.evaluation import TrainedStage
 
 
@@ -27,7 +27,9 @@ class Vectors(Dataset):
     def classes(self):
         return [] if self.labels is None else [f"class {label}" for label in range(max(self.labels) + 1)]
 
-    fingerprint = "vectors"
+    @property
+    def fingerprint(self):
+        return f"vectors {float(self.features.double().sum())!r} {tuple(self.features.shape)}"
 
     def __len__(self):
         return len(self.features)
@@ -74,6 +76,73 @@ def encoder_stage() -> Callable[..., TrainedStage]:
         return TrainedStage("features", algorithm, data, torch.device("cpu"), seed=0)
 
     return make
+
+
+class Itself(Extractor):
+    """The images as features; their first ``classes`` numbers are logits."""
+
+    name = "itself"
+
+    def __init__(self, features: int, classes: int = 0) -> None:
+        super().__init__()
+        self.features, self.classes, self.seen = features, classes, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen += len(images)
+        return images.flatten(1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        return features[:, : self.classes]
+
+
+class Replay(Algorithm):
+    """Draws what it is given, in order; or what ``draw`` makes of conditions."""
+
+    component_name = "replay"
+
+    def __init__(self, data: Data, condition: Condition | None, draw: Callable[[Tensor | None], Tensor] | None) -> None:
+        super().__init__(data)
+        self.condition, self.draw = condition, draw
+
+    def networks(self):
+        return {}
+
+    def updates(self):
+        return []
+
+    def sample(self, number: int, condition: Tensor | None = None, rng: torch.Generator | None = None) -> Tensor:
+        return self.draw(condition)
+
+
+class Drawn(TrainedStage):
+    """A stage whose samples are known."""
+
+    given: Tensor
+
+    def fakes(self, number: int) -> tuple[Tensor, Tensor | None]:
+        assert number <= len(self.given)
+        return self.given[:number], None
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch) -> Callable[..., Drawn]:
+    """A stage with real features (N, F) and generated ones (M, F); measures into a cache folder of its own."""
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+
+    def make(real, fake=None, labels=None, held=None, condition=None, draw=None) -> Drawn:
+        data = Data(Vectors(torch.as_tensor(real), labels, None if held is None else Vectors(held, None)))
+        algorithm = Replay(data, condition(data) if condition else None, draw)
+        stage = Drawn("gan", algorithm, data, torch.device("cpu"), seed=0)
+        stage.given = torch.zeros(0) if fake is None else torch.as_tensor(fake).float()[:, None, None]
+        return stage
+
+    return make
+
+
+@pytest.fixture
+def itself() -> type[Itself]:
+    """The extractor that gives images back as features."""
+    return Itself
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """FID over a known feature network."""
 
+import logging
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ganvas import Data, DataField, Dataset, Extractor
-from ganvas_plugins.metrics import fid as module
+from ganvas_plugins.metrics.comparison import warn_once
 from ganvas_plugins.metrics.fid import Fid
 from ganvas_plugins.metrics.frechet import Moments, frechet_distance
 
@@ -45,7 +46,10 @@ def stage_of(data, fakes):
     def made(number):
         return fakes[:number], None
 
-    return SimpleNamespace(data=data, device=torch.device("cpu"), seed=0, fakes=made, algorithm=None)
+    def once(key, make):
+        return make()
+
+    return SimpleNamespace(data=data, device=torch.device("cpu"), seed=0, fakes=made, once=once, algorithm=None)
 
 
 def real(data):
@@ -77,10 +81,7 @@ def test_real_statistics_are_kept():
 
 def test_a_part_of_the_real_images_is_evenly_spread():
     data = Data(Noise())
-    chosen = torch.cat(list(module._images(data, 50)))
-    assert torch.equal(chosen, real(data)[3::4])
-    assert len(torch.cat(list(module._images(data, 70)))) == 70
-    assert torch.equal(torch.cat(list(module._images(data, 1000))), real(data))
+    chosen = real(data)[::4]
     moments = Moments()
     moments.update(chosen.flatten(1))
     fake = Moments()
@@ -89,10 +90,19 @@ def test_a_part_of_the_real_images_is_evenly_spread():
     assert value == pytest.approx(frechet_distance(moments, fake), rel=1e-9)
 
 
-def test_few_samples_are_warned_of(caplog):
+def test_few_images_are_warned_of_once(caplog):
+    warn_once.cache_clear()
     data = Data(Noise())
-    Fid(data, extractor=Pixels, samples=4).measure(stage_of(data, real(data)))
-    assert "use more than 4 samples" in caplog.text
+    with caplog.at_level(logging.WARNING, "ganvas"):
+        for _ in range(2):
+            Fid(data, extractor=Pixels, samples=4, real=3).measure(stage_of(data, real(data)))
+        Fid(data, extractor=Pixels, samples=5, real=5).measure(stage_of(data, real(data)))
+    assert caplog.messages == [
+        "fid@pixels: 4 generated images are too few for 4 features: their covariance has no full rank, and the "
+        "distance is far too large; raise samples above 4, use an extractor with fewer features, or kid",
+        "fid@pixels: 3 real images are too few for 4 features: their covariance has no full rank, and the distance is "
+        "far too large; raise their number (real) above 4, use an extractor with fewer features, or kid",
+    ]
 
 
 def test_the_extractor_may_refuse_the_data():

@@ -1,0 +1,34 @@
+"""What extractors for grey or colour images of any size share."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganvas import Data, Extractor
+
+
+class PictureExtractor(Extractor):
+    """A network that takes images (N, 1 or 3, H, W) of any size; grey ones are repeated."""
+
+    def check(self, data: Data) -> None:
+        """Raises ValueError for data that are no pictures."""
+        if data.shape[0] not in (1, 3):
+            raise ValueError(
+                f"the extractor {self.name} takes images of 1 or 3 channels, and these have {data.shape[0]}; "
+                "use classifier (for labelled data) or the stage of an encoder"
+            )
+
+
+def eight_bits(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as if they had been saved: levels 0, 1, ..., 255, in float32."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5).round()
+
+
+def prepared(images: Tensor, side: int) -> Tensor:
+    """(N, 1 or 3, H, W) in [-1, 1] -> (N, 3, side, side) in [-1, 1].
+
+    8 bits' worth of values before the resize, which is bicubic, antialiased, and of all of the image.
+    """
+    images = eight_bits(images).div(127.5).sub(1)
+    if images.shape[-2:] != (side, side):
+        images = F.interpolate(images, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+    return images.expand(-1, 3, -1, -1)
