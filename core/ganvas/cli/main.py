@@ -32,6 +32,10 @@ Runs = Annotated[Path, typer.Option(help="the folder of all runs")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: an accelerator where there is one")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="a stage's folder, a spec, or an experiment's folder")]
+SamplerOption = Annotated[
+    str | None,
+    typer.Option("--sampler", help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'"),
+]
 
 
 @app.command()
@@ -263,9 +267,7 @@ def sample(
     number: Annotated[int, typer.Option("-n", min=1, help="how many")] = 64,
     condition: Annotated[str | None, typer.Option(help="a class's number or name, or a list; drawn otherwise")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="of the draws; the stage's own otherwise")] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'")
-    ] = None,
+    sampler: SamplerOption = None,
     output: Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")] = Path("samples.png"),
     stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
     set_: Set = None,
@@ -290,7 +292,8 @@ def sample(
     except ValueError as error:  # a condition or a stage that cannot do this
         raise typer.BadParameter(str(error)) from error
     write_images(images, output)
-    typer.echo(f"{number} images of {name}: {output}")
+    said = drawing.report() if drawing is not None else ""
+    typer.echo(f"{number} images of {name}: {output}{f' ({said})' if said else ''}")
 
 
 @app.command()
@@ -299,17 +302,21 @@ def evaluate(
     metric: Annotated[
         list[str] | None, typer.Option(help="a metric, such as fid or '{use: fid, samples: 1000}'")
     ] = None,
+    sampler: SamplerOption = None,
     stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """The metrics of a trained stage; named ones are measured, else those of its spec are shown."""
+    """The metrics of a trained stage: named ones are measured, else what was measured is shown.
+
+    With a sampler it draws the samples; the metrics are those of the stage's spec, unless some are named.
+    """
     from ganvas.cli.reporting import metric_lines
     from ganvas.runs.finding import evaluate_run
 
-    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say)
+    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say, sampler)
     if as_json:
         typer.echo(json.dumps(metrics))
         return
