@@ -166,6 +166,24 @@ def table(
     typer.echo(write(made))
 
 
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a stage's folder, a spec, or an experiment's folder")],
+    second: Annotated[str, typer.Argument(metavar="B", help="likewise")],
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="unlike protocols in lines of their own")] = False,
+    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Two runs side by side: the options that differ, the metrics, and by how much they do."""
+    from ganvas.cli import tables
+    from ganvas.runs import comparison
+
+    found = comparison.compare(*comparison.find_runs((first, second), stage, set_ or (), runs), force=force)
+    typer.echo(json.dumps(found.json(), indent=1) if as_json else tables.comparison(found))
+
+
 @app.command("runs")
 def runs_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """What is on disk: every stage, its size, when it was used last and by whom."""
@@ -174,6 +192,30 @@ def runs_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
     found = stages_on_disk(runs)
     typer.echo(json.dumps([one.json() for one in found], indent=1) if as_json else tables.stages(found, runs))
+
+
+@app.command()
+def clean(
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN…", help="stages' folders, experiments' folders, specs: with their sweeps"),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="remove it; only shown otherwise")] = False,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """What removing runs would free, and who uses them; with --yes they are removed, unless a kept run needs them."""
+    from ganvas.cli import tables
+    from ganvas.registry.documents import Mistakes
+    from ganvas.runs import cleaning
+
+    found = cleaning.plan(named, set_ or (), runs)
+    if found.problems:
+        typer.echo(tables.cleaning(found.stages, False))
+        raise Mistakes(found.problems)
+    if yes:
+        cleaning.remove(found)
+    typer.echo(tables.cleaning(found.stages, yes))
 
 
 @app.command("list")

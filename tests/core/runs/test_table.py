@@ -214,7 +214,7 @@ def test_unlike_protocols_are_refused_by_field(tmp_path: Path) -> None:
         f"fid@judge: unlike protocols: samples is 100 in {first.path}, 50 in {other.path}; "
         f"judge.rate is nothing in {first.path}, 0.1 in {other.path}; "
         f"weights is nothing in {first.path}, last in {other.path}; "
-        "measure alike with `ganvas evaluate`, or give --force for columns of their own"
+        "measure alike with `ganvas evaluate`, or give --force, which keeps them apart"
     )
     made = table(tmp_path, force=True)
     names = [f"fid@judge (samples {n}, judge.rate {rate}, weights {w})" for n, rate, w in
