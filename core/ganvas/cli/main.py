@@ -172,16 +172,30 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="likewise")],
     as_json: Json = False,
     force: Annotated[bool, typer.Option("--force", help="unlike protocols in lines of their own")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="a .png of samples from the same latents, A's above B's")
+    ] = None,
+    number: Annotated[int, typer.Option("-n", min=1, help="how many samples of each")] = 8,
     stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
+    device: Device = "auto",
 ) -> None:
     """Two runs side by side: the options that differ, the metrics, and by how much they do."""
     from ganvas.cli import tables
     from ganvas.runs import comparison
 
+    if output is not None and output.suffix != ".png":
+        raise typer.BadParameter(f"{output} must end in .png")
     found = comparison.compare(*comparison.find_runs((first, second), stage, set_ or (), runs), force=force)
     typer.echo(json.dumps(found.json(), indent=1) if as_json else tables.comparison(found))
+    if output is not None:
+        from ganvas.cli.pictures import write_images
+        from ganvas.runs.finding import samples_of_both
+
+        images, shared = samples_of_both(found.runs, number, device)
+        write_images(images, output, number)
+        _say(f"{number} images of each, from the same {shared}: {output}")
 
 
 @app.command("runs")

@@ -14,8 +14,12 @@ from ganvas.engine.errors import ResourceError
 __all__ = ["write_images"]
 
 
-def write_images(images: Tensor, path: Path) -> None:
-    """Writes (N, C, H, W) in [-1, 1] as a square grid (.png), or as uint8 ``images`` (N, H, W, C) (.npz)."""
+def write_images(images: Tensor, path: Path, columns: int | None = None) -> None:
+    """Writes (N, C, H, W) in [-1, 1] as a grid (.png), or as uint8 ``images`` (N, H, W, C) (.npz).
+
+    Args:
+        columns: of the grid; it is square otherwise.
+    """
     images = images.float().cpu().clamp(-1, 1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +27,6 @@ def write_images(images: Tensor, path: Path) -> None:
             pixels = ((images + 1) * 127.5).round().to(dtype=images.dtype).permute(0, 2, 3, 1).numpy()
             numpy.savez_compressed(path, images=pixels.astype(numpy.uint8))
         else:
-            save_image(images / 2 + 0.5, path, nrow=math.ceil(math.sqrt(len(images))), padding=1)
+            save_image(images / 2 + 0.5, path, nrow=columns or math.ceil(math.sqrt(len(images))), padding=1)
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error.strerror}") from error

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ganvas.engine.errors import ResourceError
 from ganvas.kinds.evaluation import Sampler
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean, parse
@@ -13,11 +16,12 @@ from ganvas.registry.plugins import Host
 from ganvas.runs.api import choose_device, load, read
 from ganvas.runs.experiment import build_sampler, locate, measure_folder
 from ganvas.runs.folders import StageFolder
-from ganvas.runs.loading import Run, read_folder
+from ganvas.runs.loading import Run, open_stage, read_folder
+from ganvas.runs.table import TrainedRun
 from ganvas.spec.experiment import StageSpec, find_reference
 from ganvas.spec.validate import Component, Validator
 
-__all__ = ["evaluate_run", "find_run", "find_sampler"]
+__all__ = ["evaluate_run", "find_run", "find_sampler", "samples_of_both"]
 
 
 def find_run(run: str, stage: str | None, settings: Sequence[str], runs: Path, device: str) -> tuple[Run, str]:
@@ -77,6 +81,35 @@ def find_sampler(found: Run, name: str, text: str) -> Sampler:
     host = read_folder(StageFolder.open(found.folders[name])).host
     (component,) = _given(host, "sampler", [text], {})
     return build_sampler(component, found[name])
+
+
+def samples_of_both(pair: Sequence[TrainedRun], number: int, device: str) -> tuple[Tensor, str]:
+    """Images of two stages that correspond, those of the first (number, C, H, W) before those of the second.
+
+    Returns:
+        The images (2 number, C, H, W), and what they have in common: ``latents``, or, where the generators take other
+        latents, only the ``seed``.
+
+    Raises:
+        Mistakes: a stage draws no samples, or they are not of one shape.
+    """
+    stages = [open_stage(run.folder.path, choose_device(device)) for run in pair]
+    problems: list[Problem] = []
+    images: list[Tensor] = []
+    for run, stage in zip(pair, stages, strict=True):
+        try:
+            images.append(stage.sample(number, seed=stages[0].seed))
+        except ValueError as error:
+            problems.append(Problem(Place(str(run.folder.path)), "", str(error)))
+    if not problems and images[0].shape != images[1].shape:
+        shapes = ["x".join(map(str, one.shape[1:])) for one in images]
+        said = f"its samples are {shapes[1]}, the other's {shapes[0]}: no picture shows both"
+        problems.append(Problem(Place(str(pair[1].folder.path)), "", said))
+    if problems:
+        raise Mistakes(problems)
+    generators = [stage.algorithm.products().get("generator") for stage in stages]
+    latents = [getattr(generator, "latents", None) for generator in generators]
+    return torch.cat(images), "latents" if latents[0] == latents[1] else "seed"
 
 
 def _check_sampled(metrics: Sequence[Component], sampler: Component) -> None:

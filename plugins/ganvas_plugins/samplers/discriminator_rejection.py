@@ -34,8 +34,8 @@ class DiscriminatorRejection(JudgedSampler):
     Raises:
         ValueError: a percentile below 1 (80 is meant, not 0.8); when sampling, too few candidates were accepted.
 
-    Source: Azadi et al., "Discriminator Rejection Sampling", 2019, equation 8 and Algorithm 1 (80 and 95 are the
-    paper's percentiles, for images and for mixtures of Gaussians). The thresholded sigmoid is a practice of code.
+    Source: Azadi et al., "Discriminator Rejection Sampling", 2019; 80 is the percentile for its SAGAN, others take 95.
+    The thresholded sigmoid is a practice of code.
     """
 
     def __init__(

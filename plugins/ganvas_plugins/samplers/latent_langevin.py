@@ -28,7 +28,7 @@ class LatentLangevin(JudgedSampler):
     inside. Patch scores are averaged. Each of the ``steps`` costs a pass through both networks and back.
 
     Source: Che et al., "Your GAN is Secretly an Energy-based Model and You Should Use Discriminator Driven Latent
-    Sampling", 2020, Algorithm 1; the defaults are its settings for CIFAR-10.
+    Sampling", 2020, Algorithm 1; the defaults, the decay with them, are what its implementations use for images.
     """
 
     def __init__(

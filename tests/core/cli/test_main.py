@@ -152,6 +152,18 @@ def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
         "diversity+top-k",
         "diversity+discriminator-rejection(burn_in 100)",
     ]
+    # A row of each from the same latents, the first run's above the second's.
+    both = ("compare", "runs/small", "runs/other", "--force", "-n", "5", "-o", "both.png")
+    assert ganvas(monkeypatch, *both) == 0
+    assert capsys.readouterr().err == "5 images of each, from the same latents: both.png\n"
+    assert ganvas(monkeypatch, "sample", "runs/small", "-n", "5", "--seed", "0", "-o", "small.npz") == 0
+    rows = numpy.asarray(Image.open("both.png").convert("L"))
+    assert rows.shape == (2 * 9 + 1, 5 * 9 + 1)
+    shown = rows[1:9, 1:].reshape(8, 5, 9)[..., :8].transpose(1, 0, 2).astype(int)
+    assert abs(shown - numpy.load("small.npz")["images"][..., 0]).max() <= 1
+    assert ganvas(monkeypatch, *both[:-1], "both.jpg") == 2
+    assert "both.jpg must end in .png" in capsys.readouterr().err
+
     assert ganvas(monkeypatch, "clean", "runs/other") == 0
     assert capsys.readouterr().out.endswith(" would be removed; --yes removes\n")
     assert other.exists()

@@ -240,11 +240,12 @@ def test_no_number_is_never_the_best(tmp_path: Path) -> None:
 
 
 def test_a_table_of_folders_needs_no_torch(tmp_path: Path) -> None:
-    gan(tmp_path, "hinge", 0, 2.0)
+    run = str(gan(tmp_path, "hinge", 0, 2.0).path)
     code = (
         "import sys; from ganvas.cli import main; sys.argv = ['ganvas', *sys.argv[1:]]; status = main._guarded(); "
         "print(status, 'torch' in sys.modules)"
     )
-    for words in (["table", str(tmp_path)], ["runs", "--runs", str(tmp_path)]):
+    asked = (["table", str(tmp_path)], ["runs", "--runs", str(tmp_path)], ["compare", run, run], ["clean", run])
+    for words in asked:
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "0 False", done.stderr
