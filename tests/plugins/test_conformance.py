@@ -72,6 +72,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "translator": {"use": "resnet", "channels": 4, "blocks": 1},
         "discriminator": {"use": "patch", "channels": 4, "layers": 1},
     },
+    "sampler/discriminator-rejection": {"burn_in": 300},
+    "sampler/latent-langevin": {"steps": 3},
     "metric/fid": {"extractor": "ganvas.testing/double", "samples": 20},
     "metric/attribute-accuracy": {"training": 2, "samples": 20},
     "metric/diversity": {"samples": 20},

@@ -1043,6 +1043,26 @@ CASES: dict[str, dict[str, Any]] = {
 SAMPLERS: dict[str, dict[str, Any]] = {
     "pull": {"use": "truncation", "strength": 0.5},
     "resample": {"use": "truncation", "method": "resample"},
+    "rejection": {
+        "use": "discriminator-rejection",
+        "burn_in": 20,
+        "percentile": 50.0,
+        "gamma": 0.5,
+        "epsilon": 1e-6,
+        "batch_size": 16,
+        "tries": 500,
+    },
+    "rejection below a threshold": {"use": "discriminator-rejection", "variant": "threshold", "threshold": 0.1},
+    "best": {"use": "top-k", "share": 0.3},
+    "langevin": {
+        "use": "latent-langevin",
+        "steps": 3,
+        "step_size": 0.02,
+        "noise": 0.5,
+        "decay": 0.5,
+        "decay_every": 2,
+        "metropolis": True,
+    },
 }
 
 SLOW = ("fid over Inception's features", "fid over ImageNet's features", "alexnet")

@@ -171,6 +171,39 @@ def table(
     typer.echo(write(made))
 
 
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="a stage's folder, a spec, or an experiment's folder")],
+    second: Annotated[str, typer.Argument(metavar="B", help="likewise")],
+    as_json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="unlike protocols in lines of their own")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", help="a .png of samples from the same latents, A's above B's")
+    ] = None,
+    number: Annotated[int, typer.Option("-n", min=1, help="how many samples of each")] = 8,
+    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+) -> None:
+    """Two runs side by side: the options that differ, the metrics, and by how much they do."""
+    from ganvas.cli import tables
+    from ganvas.runs import comparison
+
+    if output is not None and output.suffix != ".png":
+        raise typer.BadParameter(f"{output} must end in .png")
+    found = comparison.compare(*comparison.find_runs((first, second), stage, set_ or (), runs), force=force)
+    typer.echo(json.dumps(found.json(), indent=1) if as_json else tables.comparison(found))
+    if output is not None:
+        from ganvas.cli.pictures import write_picture
+        from ganvas.kinds.algorithm import Preview
+        from ganvas.runs.finding import samples_of_both
+
+        images, shared = samples_of_both(found.runs, number, device)
+        write_picture(Preview(images, number), output)
+        _say(f"{number} images of each, from the same {shared}: {output}")
+
+
 @app.command("runs")
 def runs_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """What is on disk: every stage, its size, when it was used last and by whom."""
@@ -179,6 +212,30 @@ def runs_(runs: Runs = Path("runs"), as_json: Json = False) -> None:
 
     found = stages_on_disk(runs)
     typer.echo(json.dumps([one.json() for one in found], indent=1) if as_json else tables.stages(found, runs))
+
+
+@app.command()
+def clean(
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN…", help="stages' folders, experiments' folders, specs: with their sweeps"),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="remove it; only shown otherwise")] = False,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """What removing runs would free, and who uses them; with --yes they are removed, unless a kept run needs them."""
+    from ganvas.cli import tables
+    from ganvas.registry.documents import Mistakes
+    from ganvas.runs import cleaning
+
+    found = cleaning.plan(named, set_ or (), runs)
+    if found.problems:
+        typer.echo(tables.cleaning(found.stages, False))
+        raise Mistakes(found.problems)
+    if yes:
+        cleaning.remove(found)
+    typer.echo(tables.cleaning(found.stages, yes))
 
 
 @app.command("list")
@@ -286,11 +343,11 @@ def sample(
     from ganvas.kinds.algorithm import Preview
 
     asked = {"condition": value(condition, "--condition"), "seed": seed}
-    name, _ = draw_picture(
+    name, _, said = draw_picture(
         *(run, stage, set_ or (), runs, device, output, sampler),
         lambda trained, given: Preview(trained.sample(number, **asked, **given), math.ceil(math.sqrt(number))),
     )
-    typer.echo(f"{number} images of {name}: {output}")
+    typer.echo(f"{number} images of {name}: {output}{f' ({said})' if said else ''}")
 
 
 @app.command()
@@ -408,10 +465,10 @@ def traverse(
     )
 
 
-def _explored(output: Path, name: str, picture: Any) -> None:
+def _explored(output: Path, name: str, picture: Any, said: str) -> None:
     for number, row in enumerate(picture.rows, 1):
         typer.echo(f"row {number:>{len(str(len(picture.rows)))}}: {row}")
-    typer.echo(f"{len(picture.images)} images of {name}: {output}")
+    typer.echo(f"{len(picture.images)} images of {name}: {output}{f' ({said})' if said else ''}")
 
 
 @app.command()
@@ -420,17 +477,21 @@ def evaluate(
     metric: Annotated[
         list[str] | None, typer.Option(help="a metric, such as fid or '{use: fid, samples: 1000}'")
     ] = None,
+    sampler: SamplerOption = None,
     stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """The metrics of a trained stage; named ones are measured, else those of its spec are shown."""
+    """The metrics of a trained stage: named ones are measured, else what was measured is shown.
+
+    With a sampler it draws the samples; the metrics are those of the stage's spec, unless some are named.
+    """
     from ganvas.cli.reporting import metric_lines
     from ganvas.runs.finding import evaluate_run
 
-    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say)
+    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say, sampler)
     if as_json:
         typer.echo(json.dumps(metrics))
         return

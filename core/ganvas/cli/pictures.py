@@ -17,7 +17,7 @@ from ganvas.kinds.algorithm import Preview
 from ganvas.registry.documents import Mistakes, Place, Problem, parse
 from ganvas.runs.finding import find_run, find_sampler
 
-__all__ = ["draw_picture", "numbers", "value"]
+__all__ = ["draw_picture", "numbers", "value", "write_picture"]
 
 
 def draw_picture(
@@ -29,7 +29,7 @@ def draw_picture(
     output: Path,
     sampler: str | None,
     draw: Callable[[TrainedStage, dict[str, Any]], Preview],
-) -> tuple[str, Preview]:
+) -> tuple[str, Preview, str]:
     """Opens a stage, draws a picture of it and writes that to ``output``.
 
     Args:
@@ -37,7 +37,7 @@ def draw_picture(
         draw: the picture of a stage; the mapping holds its ``sampler``.
 
     Returns:
-        The stage's name, and the picture.
+        The stage's name, the picture, and what the sampler has to say of its draws.
 
     Raises:
         Mistakes: the file's name ends otherwise, there is no such stage or sampler, or ``draw`` raised ``ValueError``.
@@ -46,9 +46,10 @@ def draw_picture(
         raise typer.BadParameter(f"{output} must end in .png or .npz")
     found, name = find_run(run, stage, settings, runs, device)
     with one_line(run):
-        picture = draw(found[name], {"sampler": find_sampler(found, name, sampler) if sampler is not None else None})
+        drawing = find_sampler(found, name, sampler) if sampler is not None else None
+        picture = draw(found[name], {"sampler": drawing})
     write_picture(picture, output)
-    return name, picture
+    return name, picture, drawing.report() if drawing is not None else ""
 
 
 @contextmanager

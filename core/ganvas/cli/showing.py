@@ -213,8 +213,10 @@ def fragment(host: Host, entry: Entry, name: str) -> str:
 def _in_use(host: Host, entry: Entry, name: str) -> list[str]:
     if text := fragment(host, entry, name):
         return ["", "In a spec", "", *textwrap.indent(f"extends: quickstart\n{text}", "  ").splitlines()]
-    written = in_line(_written_out(host, entry, name))
-    return ["", "Once a stage is trained", "", f"  ganvas sample runs/quickstart --{entry.kind} {shlex.quote(written)}"]
+    command = f"ganvas sample runs/quickstart --{entry.kind} {shlex.quote(in_line(_written_out(host, entry, name)))}"
+    # A long one is broken between its quotes, where shells and YAML take a new line for a space.
+    lines = textwrap.wrap(command, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+    return ["", "Once a stage is trained", "", *lines]
 
 
 def _written_out(host: Host, entry: Entry, name: str) -> Any:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganvas.runs.cleaning import shown
+from ganvas.runs.comparison import Comparison
 from ganvas.runs.listing import StageOnDisk
-from ganvas.runs.table import Cell, Table
+from ganvas.runs.table import Cell, Column, Table
 
-__all__ = ["json_text", "latex", "markdown", "plain", "stages"]
+__all__ = ["cleaning", "comparison", "json_text", "latex", "markdown", "plain", "stages"]
 
 
 def plain(table: Table) -> str:
@@ -82,6 +84,41 @@ def stages(found: Sequence[StageOnDisk], runs: Path) -> str:
     return "\n".join([*_aligned([head, *rows], len(head)), total])
 
 
+def comparison(found: Comparison) -> str:
+    """What ``ganvas compare`` prints."""
+    lines = [f"{name}: {run.folder.path}" for name, run in zip("AB", found.runs, strict=True)]
+    if found.options:
+        rows = [
+            [path.removeprefix("stages."), *(_value(value) for value in values)]
+            for path, values in found.options.items()
+        ]
+        lines += ["", *_aligned([["option", "A", "B"], *rows], 3)]
+    else:
+        lines += ["", "no option differs"]
+    if found.metrics:
+        best = any(cell is not None and cell.best for one in found.metrics for cell in one.cells)
+        mark, room = (" *", "  ") if best else ("", "")
+        rows = [["metric", "A" + room, "B" + room, "B - A"]]
+        for one in found.metrics:
+            cells = ["" if cell is None else number(cell) + (mark if cell.best else room) for cell in one.cells]
+            rows.append([_title(one.column), *cells, "" if one.value is None else f"{one.value:+.4g}"])
+        lines += ["", *_aligned(rows, 1), *(["* better"] if best else [])]
+    else:
+        lines += ["", "nothing was measured; `ganvas evaluate RUN --metric M` does"]
+    return "\n".join(lines)
+
+
+def cleaning(found: Sequence[StageOnDisk], done: bool) -> str:
+    """What ``ganvas clean`` prints: what goes, how large it is and who uses it."""
+    rows = [
+        [shown(one.folder), one.status, _size(one.size), _users([shown(user) for user in one.used_by])] for one in found
+    ]
+    word = "stage" if len(found) == 1 else "stages"
+    total = f"{len(found)} {word}, {_size(sum(one.size for one in found))}"
+    said = f"removed {total}" if done else f"{total} would be removed; --yes removes"
+    return "\n".join([*_aligned([["run", "status", "size", "used by"], *rows], 4), said])
+
+
 def number(cell: Cell) -> str:
     """``12.3 ± 0.4 (3)``: the mean, the deviation and the number of runs; a single run has its value only."""
     if cell.deviation is None:
@@ -94,12 +131,19 @@ def _names(table: Table) -> list[str]:
 
 
 def _titles(table: Table) -> list[str]:
-    return [f"{column.name} {'↓' if column.better == 'lower' else '↑'}" for column in table.columns]
+    return [_title(column) for column in table.columns]
+
+
+def _title(column: Column) -> str:
+    return f"{column.name} {'↓' if column.better == 'lower' else '↑'}"
 
 
 def _options(table: Table, options: dict[str, Any]) -> list[str]:
-    values = [options[path] for path in table.options]
-    return ["" if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    return [_value(options[path]) for path in table.options]
+
+
+def _value(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _bold(cell: Cell | None, shown: Callable[[Cell], str], bold: str) -> str:

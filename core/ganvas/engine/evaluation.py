@@ -30,7 +30,10 @@ class TrainedStage(Exploration):
 
     Attributes:
         name, algorithm, data, device, seed: of the stage.
+        sampler: what draws wherever ``sample`` is given none; None for the stage itself.
     """
+
+    sampler: Sampler | None = None
 
     def __init__(self, name: str, algorithm: Algorithm, data: Data, device: torch.device, seed: int) -> None:
         self.name = name
@@ -64,7 +67,7 @@ class TrainedStage(Exploration):
             condition: None draws conditions as the stage's prior says; a class's number or name, or a list, holds for
                 all; a tensor (number, K) gives one per sample.
             seed: of the draws; the stage's own otherwise. The same seed gives the same images.
-            sampler: what draws them, ``ganvas.build("sampler", "truncation", stage)``; the stage itself otherwise.
+            sampler: what draws them, ``ganvas.build("sampler", "truncation", stage)``; ``self.sampler`` otherwise.
 
         Returns:
             (number, C, H, W) in [-1, 1], on the stage's device.
@@ -72,8 +75,10 @@ class TrainedStage(Exploration):
         Raises:
             ValueError: the stage draws no samples or has no such condition, or the sampler cannot draw from it.
         """
+        sampler = sampler or self.sampler
         if sampler is not None:
             sampler.check(self.algorithm)
+            sampler.start()
         elif not hasattr(self.algorithm, "sample"):
             raise ValueError(f"the stage {self.name!r} ({self.algorithm.component_name}) draws no samples")
         drawer: Any = self.algorithm if sampler is None else sampler
@@ -184,13 +189,19 @@ class TrainedStage(Exploration):
 
 
 def measure(
-    stage: TrainedStage, metrics: Sequence[Metric], average: Average | None, *, averaged: bool
+    stage: TrainedStage,
+    metrics: Sequence[Metric],
+    average: Average | None,
+    *,
+    averaged: bool,
+    sampler: Mapping[str, Any] | str = "none",
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Preview], list[str]]:
     """Measures a stage.
 
     Args:
         average: swapped in while measuring; None where the averaged weights are in place already.
         averaged: whether what is measured are averaged weights, for the protocol.
+        sampler: how the stage's sampler stands in the protocol of what is measured on samples.
 
     Returns:
         Name -> value, deviation, better, protocol; the metrics' pictures by name; a line for each metric that failed.
@@ -212,6 +223,7 @@ def measure(
                 continue
             protocol = {
                 **metric.protocol,
+                **({"sampler": sampler} if "sample" in metric.needs else {}),
                 "average": averaged,
                 "seed": stage.seed,
                 "ganvas": ganvas.__version__,

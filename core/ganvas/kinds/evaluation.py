@@ -60,13 +60,18 @@ class Encoded:
 
 
 class Stage(Protocol):
-    """A stage as metrics and samplers see it: trained, with its averaged weights in place, everything in eval mode."""
+    """A stage as metrics and samplers see it: trained, with its averaged weights in place, everything in eval mode.
+
+    Attributes:
+        sampler: what draws wherever ``sample`` is given none; None for the stage itself.
+    """
 
     name: str
     algorithm: Algorithm
     data: Data
     device: torch.device
     seed: int
+    sampler: Sampler | None
 
     def sample(
         self, number: int, condition: Any = None, seed: int | None = None, sampler: Sampler | None = None
@@ -146,6 +151,16 @@ class Sampler(ABC):
     def check(self, algorithm: Algorithm) -> None:
         """Raises ``ValueError`` where a stage of this algorithm cannot be sampled so; called before ``sample``."""
         _check_needs("sampler", self, algorithm)
+
+    def start(self) -> None:  # noqa: B027  (most have nothing to forget)
+        """Runs before the first of the calls that draw one set of samples: what the last set left behind is forgotten.
+
+        A running maximum, say, goes on from call to call, and begins anew with each set.
+        """
+
+    def report(self) -> str:
+        """What is worth knowing of the draws since ``start`` (how many candidates were accepted), in a few words."""
+        return ""
 
     @abstractmethod
     def sample(self, number: int, condition: Tensor | None, rng: torch.Generator) -> Tensor:

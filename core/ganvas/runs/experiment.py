@@ -25,6 +25,7 @@ from ganvas.engine.files import write_atomically
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
+from ganvas.kinds.evaluation import Sampler
 from ganvas.kinds.networks import place
 from ganvas.kinds.options import Scheduled
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
@@ -47,9 +48,17 @@ from ganvas.runs.lock import Lock
 from ganvas.spec.build import Builder, derived_seed, fork_random
 from ganvas.spec.experiment import Experiment, StageSpec
 from ganvas.spec.stage import seconds
-from ganvas.spec.validate import Component, StageReference, references_in
+from ganvas.spec.validate import Component, StageReference, plain_value, references_in
 
-__all__ = ["Reporter", "Session", "StageResult", "locate", "measure_folder", "train_experiment"]
+__all__ = [
+    "Reporter",
+    "Session",
+    "StageResult",
+    "build_sampler",
+    "locate",
+    "measure_folder",
+    "train_experiment",
+]
 
 log = logging.getLogger("ganvas")
 
@@ -346,8 +355,14 @@ def measure_folder(
     device: torch.device,
     warn: Callable[[str], None],
     folders: Mapping[str, Path],
+    sampler: Component | None = None,
 ) -> dict[str, Any]:
-    """Measures a finished stage and keeps the numbers with it; ``folders`` are those of the stages it may need."""
+    """Measures a finished stage and keeps the numbers with it, those of a sampler beside those without one.
+
+    Args:
+        folders: of the stages that the metrics may need.
+        sampler: draws the samples; the stage itself otherwise.
+    """
     reporter = Reporter()
     reporter.warn = warn  # type: ignore[method-assign]
     session = Session(experiment, folder.path, device, reporter, folders=folders)
@@ -355,13 +370,44 @@ def measure_folder(
     opened = open_stage(folder.path, device)
     opened.data.attach(session.data(stage).dataset)
     averaged = stage.settings.options.get("ema") is not None
-    metrics, drawn = _measure(session, stage, opened, components, None, averaged=averaged)
+    if sampler is not None:
+        opened.sampler = build_sampler(sampler, opened)
+    metrics, drawn = _measure(session, stage, opened, components, None, averaged=averaged, sampler=sampler)
+    by: dict[str, Any] = {}
+    if sampler is not None:
+        told = _told(sampler)
+        by = {"sampler": sampler.plain()}
+        metrics = {f"{metric}+{told}": found for metric, found in metrics.items()}
+        drawn = {f"{picture}+{told}": found for picture, found in drawn.items()}
+        if opened.sampler is not None and (said := opened.sampler.report()):
+            warn(f"{name}: {said}")
     _save_pictures(folder, stage.settings.options["steps"], drawn)
     measured = folder.record.get("measured", [])
-    asked = [session.asked(component) for component in components]
+    asked = [session.asked(component) | by for component in components]
     new = [entry for entry in asked if entry not in measured]
     folder.write(metrics=folder.metrics | metrics, measured=measured + new)
     return metrics
+
+
+def build_sampler(component: Component, stage: TrainedStage) -> Sampler:
+    """A sampler over a trained stage. Raises ``Mistakes`` where it cannot draw from this one."""
+    sampler: Sampler = Builder(stage.seed).build(component, stage)
+    try:
+        sampler.check(stage.algorithm)
+    except ValueError as error:
+        raise Mistakes([Problem(component.place, component.path, str(error))]) from None
+    return sampler
+
+
+def _told(sampler: Component) -> str:
+    """What tells a sampler's numbers from others: its name, and the options that are not at their defaults."""
+    plain = sampler.plain()
+    changed = [
+        f"{name} {plain[name] if isinstance(plain[name], str) else json.dumps(plain[name])}"
+        for name, option in sampler.declared.items()
+        if option.required or plain[name] != plain_value(option.default)
+    ]
+    return f"{sampler.name}({', '.join(changed)})" if changed else sampler.name
 
 
 def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str, Any]:
@@ -490,6 +536,7 @@ def _measure(
     average: Average | None,
     *,
     averaged: bool,
+    sampler: Component | None = None,
 ) -> tuple[dict[str, Any], dict[str, Preview]]:
     """Numbers and pictures by name; a metric that fails is warned of."""
     builder = Builder(stage.seed, session.trained)
@@ -504,7 +551,8 @@ def _measure(
         if isinstance(made, torch.nn.Module):
             made.to(session.device)
     _prepare(builder, data, stage.seed, session.device)
-    found, drawn, failures = measure(live, metrics, average, averaged=averaged)
+    how = "none" if sampler is None else sampler.plain()
+    found, drawn, failures = measure(live, metrics, average, averaged=averaged, sampler=how)
     for line in failures:
         session.reporter.warn(f"{stage.name}: {line}")
     return found, drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from ganvas.runs.folders import RECORD, StageFolder
 
-__all__ = ["StageOnDisk", "stages_on_disk"]
+__all__ = ["StageOnDisk", "described", "last_stages", "stages_on_disk"]
 
 
 @dataclass
@@ -21,7 +22,8 @@ class StageOnDisk:
         status: ``finished``, ``unfinished``, or ``old`` where ``--fresh`` trained it anew since.
         steps, done: iterations asked for, and those that are trained and saved.
         size: in bytes. used: when it was trained or reused last, as ISO 8601.
-        used_by: the folders of stages that were trained with it, directly or not.
+        used_by: the folders of stages that were trained with it, directly or not, and of the other experiments whose
+            last training reused it as it is.
     """
 
     experiment: str
@@ -47,10 +49,32 @@ def stages_on_disk(runs: Path) -> list[StageOnDisk]:
     for folder in folders:
         for ancestor in folder.record.get("ancestors", {}).values():
             users.setdefault(ancestor["key"], []).append(str(folder.path))
-    return [_described(folder, users) for folder in folders if folder.record]
+    reused: dict[Path, list[Path]] = {}
+    for last in sorted(runs.glob("*/last.json")):
+        for place in last_stages(last).values():
+            reused.setdefault((last.parent / place).resolve(), []).append(last.parent)
+    found = []
+    for folder in folders:
+        used_by = list(users.get(folder.record.get("key", ""), ()))
+        for experiment in reused.get(folder.path.resolve(), ()):
+            # Where a stage of an experiment uses it already, the experiment need not be told as well.
+            if experiment != folder.path.parents[1] and all(experiment not in Path(user).parents for user in used_by):
+                used_by.append(str(experiment))
+        if folder.record:
+            found.append(described(folder, used_by))
+    return found
 
 
-def _described(folder: StageFolder, users: dict[str, list[str]]) -> StageOnDisk:
+def last_stages(last: Path) -> dict[str, str]:
+    """Stage -> folder, from the experiment's: what its ``last.json`` names; nothing if it cannot be read."""
+    try:
+        return dict(json.loads(last.read_text())["stages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def described(folder: StageFolder, used_by: list[str]) -> StageOnDisk:
+    """A stage's folder, as it lies."""
     path, record = folder.path, folder.record
     key, steps = record.get("key", ""), record.get("steps", 0)
     old = ".old-" in path.name
@@ -67,7 +91,7 @@ def _described(folder: StageFolder, users: dict[str, list[str]]) -> StageOnDisk:
         done=steps if folder.finished else max(saved, default=0),
         size=_size(path),
         used=time.strftime("%Y-%m-%dT%H:%M:%S%z", used),
-        used_by=[] if old else users.get(key, []),
+        used_by=[] if old else used_by,
     )
 
 

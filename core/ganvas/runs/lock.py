@@ -40,11 +40,7 @@ class Lock:
             while not self._take():
                 if not waited:
                     waited = True
-                    owner = self._owner() or {}
-                    waiting(
-                        f"{self.folder} is being written by process {owner.get('pid', '?')} on "
-                        f"{owner.get('host', '?')}; waiting for it"
-                    )
+                    waiting(f"{self.folder} is being written by {self.holder() or 'another'}; waiting for it")
                 time.sleep(0.5)
         except OSError as error:
             raise ResourceError(f"the folder {self.folder} cannot be written: {error.strerror}") from error
@@ -62,6 +58,13 @@ class Lock:
         owner = self._owner()
         if owner is not None and owner.get("pid") == os.getpid() and owner.get("host") == socket.gethostname():
             self.file.unlink(missing_ok=True)
+
+    def holder(self) -> str | None:
+        """Who writes to the folder now, in words; None if nobody does."""
+        owner = self._owner()
+        if owner is None or not self._alive(owner):
+            return None
+        return f"process {owner.get('pid', '?')} on {owner.get('host', '?')}"
 
     def _take(self) -> bool:
         # The guard makes "look whether it is dead, then take it over" one step among the processes of this host.

@@ -13,9 +13,21 @@ from typing import Any
 from ganvas.registry.documents import Mistakes, Place, Problem
 from ganvas.runs.folders import RECORD, StageFolder, records
 
-__all__ = ["Cell", "Column", "Row", "Table", "TrainedRun", "gather", "tabulate"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "TrainedRun",
+    "decoded",
+    "differing",
+    "fill",
+    "gather",
+    "tabulate",
+    "with_ancestors",
+]
 
-_TOP = ("dataset", "deterministic")
+_TOP = ("dataset", "deterministic", "seed")
 
 
 @dataclass
@@ -26,8 +38,9 @@ class TrainedRun:
         folder: of the stage.
         chain: stage -> folder, its own last; those that are gone from the disk are left out.
         stages: names of all of them, gone or not.
-        options: path in the spec -> value, as the key takes it, of all its stages; names, seeds, and what one stage
-            takes from another are not among them.
+        options: path in the spec -> value, as the key takes it, of all its stages; names, and what one stage takes
+            from another are not among them.
+        seeds: the seeds among them, by path; they stand apart.
         homes: path in ``options`` -> its stage, or empty for what holds for all.
         written: paths that stand in the spec, as opposed to defaults.
     """
@@ -36,6 +49,7 @@ class TrainedRun:
     chain: dict[str, StageFolder]
     stages: frozenset[str]
     options: dict[str, str]
+    seeds: dict[str, str]
     homes: dict[str, str]
     written: frozenset[str]
 
@@ -136,7 +150,7 @@ def gather(named: Sequence[str], settings: Sequence[str], runs: Path) -> tuple[l
     if problems:
         raise Mistakes(problems)
     beside: dict[Path, dict[str, StageFolder]] = {}
-    return [_with_ancestors(folder, beside) for folder in folders.values()], lacking
+    return [with_ancestors(folder, beside) for folder in folders.values()], lacking
 
 
 def _in_folder(path: Path) -> tuple[list[StageFolder], str | None]:
@@ -181,8 +195,12 @@ def _of_spec(spec: str, settings: Sequence[str], runs: Path) -> tuple[list[Stage
     return found, f"{what} not trained yet: run `ganvas {command} {spec}`"
 
 
-def _with_ancestors(folder: StageFolder, beside: dict[Path, dict[str, StageFolder]]) -> TrainedRun:
-    """The run of a stage, with the folders of its ancestors that lie in the same runs folder."""
+def with_ancestors(folder: StageFolder, beside: dict[Path, dict[str, StageFolder]]) -> TrainedRun:
+    """The run of a stage, with the folders of its ancestors that lie in the same runs folder.
+
+    Args:
+        beside: the finished stages of the runs folders that were looked through already, by key.
+    """
     record, place = folder.record, folder.path.resolve()
     chain: dict[str, StageFolder] = {}
     # A folder that was moved out of its runs folder stands for itself.
@@ -202,17 +220,21 @@ def _trained_run(folder: StageFolder, chain: dict[str, StageFolder]) -> TrainedR
     keys = {ancestor["key"] for ancestor in ancestors.values()}
     family = {name: ancestor["parts"] for name, ancestor in ancestors.items()} | {record["stage"]: record["parts"]}
     options: dict[str, str] = {}
+    seeds: dict[str, str] = {}
     homes: dict[str, str] = {}
     for name, parts in family.items():
         for path, value in parts.items():
-            if path == "seed" or value.partition(".")[0] in keys:
+            if value.partition(".")[0] in keys:
                 continue
             # What stands at the top of a spec holds for all stages but for those that have their own.
             top = next((top for top in _TOP if path == top or path.startswith((f"{top}.", f"{top}'"))), None)
             common = top is not None and f"stages.{name}.{top}" not in written
             full = path if common else f"stages.{name}.{path}"
-            options[full], homes[full] = value, "" if common else name
-    return TrainedRun(folder, chain, frozenset(family), options, homes, written)
+            if path == "seed":
+                seeds[full] = value
+            else:
+                options[full], homes[full] = value, "" if common else name
+    return TrainedRun(folder, chain, frozenset(family), options, seeds, homes, written)
 
 
 # -- the table -----------------------------------------------------------------------------------------------------
@@ -233,29 +255,29 @@ def tabulate(runs: Sequence[TrainedRun], *, force: bool = False) -> Table:
     rows = [Row({}, group) for group in groups.values()]
     options = _options(rows)
     for row in rows:
-        row.options = {path: _decoded(row.runs[0].options.get(path)) for path in options}
+        row.options = {path: decoded(row.runs[0].options.get(path)) for path in options}
     if not options or len({_shown(row, options) for row in rows}) < len(rows):
         options = ["run", *options]
         for row in rows:
             record = row.runs[0].folder.record
             row.options = {"run": f"{record.get('experiment')}/{record['stage']}", **row.options}
     rows.sort(key=lambda row: [_order(row.options[path]) for path in options])
-    return Table(options, _columns(rows, force), rows)
+    return Table(options, fill(rows, force), rows)
 
 
 def _options(rows: Sequence[Row]) -> list[str]:
     """The options that differ and that somebody wrote; where rows would read alike, all that differs between them."""
     written = frozenset().union(*(run.written for row in rows for run in row.runs))
-    options = [path for path in _differing(rows) if path.removesuffix(" (how many)") in written]
+    options = [path for path in differing(rows) if path.removesuffix(" (how many)") in written]
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         alike.setdefault(tuple(row.runs[0].options.get(path) for path in options), []).append(row)
     for some in alike.values():
-        options += [path for path in _differing(some) if path not in options]
+        options += [path for path in differing(some) if path not in options]
     return options
 
 
-def _differing(rows: Sequence[Row]) -> list[str]:
+def differing(rows: Sequence[Row]) -> list[str]:
     """Paths with several values among the rows that have their stage at all."""
     runs = [row.runs[0] for row in rows]
     homes = {path: home for run in runs for path, home in run.homes.items()}
@@ -271,7 +293,7 @@ def _shown(row: Row, options: Sequence[str]) -> str:
     return json.dumps([row.options.get(path) for path in options], default=str)
 
 
-def _decoded(value: str | None) -> Any:
+def decoded(value: str | None) -> Any:
     """A value of a key's parts: JSON, or a component's bare name."""
     try:
         return None if value is None else json.loads(value)
@@ -300,8 +322,8 @@ class _Entry:
         return {name: value for name, value in self.found.get("protocol", {}).items() if name != "seed"}
 
 
-def _columns(rows: Sequence[Row], force: bool) -> list[Column]:
-    """The metrics, in the order of the stages; fills the rows' cells."""
+def fill(rows: Sequence[Row], force: bool) -> list[Column]:
+    """The metrics, in the order of the stages; fills the rows' cells. Raises ``Mistakes`` as ``tabulate`` does."""
     measured: dict[tuple[str, str], list[_Entry]] = {}
     several: set[str] = set()
     for row in rows:
@@ -377,7 +399,7 @@ def _unlike(entries: Sequence[_Entry]) -> str:
         first = values[0]
         other = next(value for value in values if value[0] != first[0])
         told.append(f"{name} is {_plain(first[0])} in {first[1]}, {_plain(other[0])} in {other[1]}")
-    advice = "measure alike with `ganvas evaluate`, or give --force for columns of their own"
+    advice = "measure alike with `ganvas evaluate`, or give --force, which keeps them apart"
     return f"unlike protocols: {'; '.join(told)}; {advice}"
 
 

@@ -300,8 +300,8 @@ def measuring_changes_nothing(subject: Subject, case: Case) -> None:
 
 
 @suite.check(
-    "sample(number, condition, rng) gives (number, C, H, W) in [-1, 1], under the conditions asked for",
-    "sample",
+    "sample(number, condition, rng) gives (number, C, H, W) in [-1, 1], the same after each start() under one rng",
+    "sample; what start() has to forget",
     "sample",
     kinds=("sampler",),
 )
@@ -315,6 +315,7 @@ def sampler_gives_pictures(subject: Subject, case: Case) -> None:
         with torch.no_grad():
             for _ in range(2):
                 seed_everything(0)
+                made.start()
                 results.append(made.sample(NUMBER, rows, torch.Generator(case.device).manual_seed(1)))
         if tuple(results[0].shape) != (NUMBER, *case.shape):
             raise Broken(f"{tuple(results[0].shape)}; {(NUMBER, *case.shape)} was to come")

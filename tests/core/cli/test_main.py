@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,9 +92,97 @@ def test_train_sample_and_evaluate(here: Path, monkeypatch, capsys) -> None:
     assert ganvas(monkeypatch, "evaluate", "runs/small", "--metric", "{use: diversity, samples: 40}", "--json") == 0
     assert json.loads(capsys.readouterr().out)["diversity"]["protocol"]["samples"] == 40
 
+    # Numbers of a sampler stand beside those without one, and say how they were drawn.
+    capsys.readouterr()
+    half = "{use: truncation, strength: 0.5}"
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--sampler", half, "--json") == 0
+    name = "diversity+truncation(strength 0.5)"
+    truncated = json.loads(capsys.readouterr().out)
+    settings = {"use": "truncation", "strength": 0.5, "method": "pull"}
+    assert {key: found["protocol"]["sampler"] for key, found in truncated.items()} == {name: settings}
+    assert truncated[name]["protocol"]["samples"] == 20
+    wanted = ("--metric", "{use: diversity, samples: 40}", "--sampler", "{use: top-k, share: 0.5}")
+    assert ganvas(monkeypatch, "evaluate", "runs/small", *wanted) == 0
+    assert capsys.readouterr().out.startswith("diversity+top-k  ")
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--json") == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert list(kept) == ["diversity", name, "diversity+top-k"]
+    assert kept["diversity"]["protocol"]["sampler"] == "none"
+    assert kept["diversity"]["value"] != kept["diversity+top-k"]["value"]
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--metric", "knn", "--sampler", "top-k") == 2
+    assert capsys.readouterr().err == "--metric knn: knn is not measured on samples; leave out --sampler\n"
+
+    # Rejection tells how many candidates it took.
+    rejection = "{use: discriminator-rejection, burn_in: 100}"
+    assert ganvas(monkeypatch, "sample", "runs/small", "-n", "9", "--sampler", rejection) == 0
+    (said,) = re.findall(
+        r"^9 images of gan: samples.png \((\d+ of \d+) candidates accepted\)\n$", capsys.readouterr().out
+    )
+    accepted, drawn = map(int, said.split(" of "))
+    assert 9 <= accepted < drawn
+    assert ganvas(monkeypatch, "evaluate", "runs/small", "--sampler", rejection) == 0
+    assert re.fullmatch(r"gan: \d+ of \d+ candidates accepted\n", capsys.readouterr().err)
+
     # A stage's folder is a spec.
     assert ganvas(monkeypatch, "train", str(folder), "--json") == 0
     assert json.loads(capsys.readouterr().out)["stages"]["gan"]["status"] == "reused"
+
+    # Two runs side by side; then one is removed.
+    assert (
+        ganvas(monkeypatch, "train", "small.yaml", "--set", "name=other", "--set", "stages.gan.loss=wasserstein") == 0
+    )
+    capsys.readouterr()
+    assert ganvas(monkeypatch, "compare", "runs/small", "runs/other") == 2
+    (other,) = Path("runs/other/gan").glob("*-*")
+    assert capsys.readouterr().err == (
+        f"diversity: unlike protocols: samples is 40 in runs/small/gan/{folder.name}, 20 in {other.parent.parent}/gan/"
+        f"{other.name}; measure alike with `ganvas evaluate`, or give --force, which keeps them apart\n"
+    )
+    assert ganvas(monkeypatch, "compare", "runs/small", "runs/other", "--force", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["options"] == {
+        "stages.gan.loss": {"a": "hinge", "b": "wasserstein"},
+        "stages.gan.loss.margin": {"a": 1.0, "b": None},
+        "stages.gan.loss.generator": {"a": "linear", "b": None},
+    }
+    assert list(shown["metrics"]) == [
+        "diversity (samples 40)",
+        "diversity (samples 20)",
+        name,
+        "diversity+top-k",
+        "diversity+discriminator-rejection(burn_in 100)",
+    ]
+    # A row of each from the same latents, the first run's above the second's.
+    both = ("compare", "runs/small", "runs/other", "--force", "-n", "5", "-o", "both.png")
+    assert ganvas(monkeypatch, *both) == 0
+    assert capsys.readouterr().err == "5 images of each, from the same latents: both.png\n"
+    assert ganvas(monkeypatch, "sample", "runs/small", "-n", "5", "--seed", "0", "-o", "small.npz") == 0
+    rows = numpy.asarray(Image.open("both.png").convert("L"))
+    assert rows.shape == (2 * 9 + 1, 5 * 9 + 1)
+    shown = rows[1:9, 1:].reshape(8, 5, 9)[..., :8].transpose(1, 0, 2).astype(int)
+    assert abs(shown - numpy.load("small.npz")["images"][..., 0]).max() <= 1
+    assert ganvas(monkeypatch, *both[:-1], "both.jpg") == 2
+    assert "both.jpg must end in .png" in capsys.readouterr().err
+
+    assert ganvas(monkeypatch, "clean", "runs/other") == 0
+    assert capsys.readouterr().out.endswith(" would be removed; --yes removes\n")
+    assert other.exists()
+    assert ganvas(monkeypatch, "clean", "runs/other", "--yes") == 0
+    assert "removed 1 stage, " in capsys.readouterr().out
+    assert os.listdir("runs") == ["small"]
+    assert ganvas(monkeypatch, "clean", "runs") == 2
+    said = "runs: this is no run: neither a stage's folder (with a stage.json), nor an experiment's, nor a spec\n"
+    assert capsys.readouterr().err == said
+    assert ganvas(monkeypatch, "clean", "small.yaml", "--yes") == 0
+    assert os.listdir("runs") == []
+    capsys.readouterr()
+    assert ganvas(monkeypatch, "clean", "small.yaml") == 2
+    assert capsys.readouterr().err == "small.yaml: nothing of it is trained\n"
+    assert ganvas(monkeypatch, "compare", "small.yaml", "nowhere") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "nowhere: there is no such file",
+        "small.yaml: gan is not trained yet: run `ganvas train small.yaml`",
+    ]
 
 
 def test_a_stage_without_generator_has_no_sampler(here: Path, monkeypatch, capsys) -> None:
@@ -103,8 +192,18 @@ def test_a_stage_without_generator_has_no_sampler(here: Path, monkeypatch, capsy
     assert ganvas(monkeypatch, "train", "labels.yaml") == 0
     capsys.readouterr()
     assert ganvas(monkeypatch, "sample", "labels.yaml", "--sampler", "truncation") == 2
-    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "the sampler 'truncation' needs a stage that can generate; 'classifier' cannot" in said
+    said = "--sampler {}: the sampler {!r} needs a stage that can generate; 'classifier' cannot\n"
+    assert capsys.readouterr().err == said.format(*["truncation"] * 2)
+    for words in (("sample", "labels.yaml"), ("evaluate", "labels.yaml", "--metric", "diversity")):
+        assert ganvas(monkeypatch, *words, "--sampler", "top-k") == 2
+        assert capsys.readouterr().err == said.format(*["top-k"] * 2)
+    assert ganvas(monkeypatch, "evaluate", "labels.yaml", "--sampler", "top-k") == 2
+    assert capsys.readouterr().err == (
+        "--sampler top-k: no metric of the stage's spec is measured on samples; name one with --metric\n"
+    )
+    wrong = "{use: discriminator-rejection, percentile: 0.8}"
+    assert ganvas(monkeypatch, "sample", "labels.yaml", "--sampler", wrong) == 2
+    assert capsys.readouterr().err == f"--sampler {wrong}: percentile is in percent: write 80, not 0.8\n"
 
 
 def test_check_says_what_is_wrong_and_what_is_there(here: Path, monkeypatch, capsys) -> None:

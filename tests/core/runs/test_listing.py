@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -47,6 +48,24 @@ def test_every_stage_with_its_size_and_its_users(tmp_path: Path) -> None:
         *("experiment", "stage", "label", "key", "folder", "status"),
         *("steps", "done", "size", "used", "used_by"),
     }
+
+
+def test_an_experiment_that_reused_a_stage_uses_it(tmp_path: Path) -> None:
+    features = stage(tmp_path, "a/features/000000000001", key="000000000001")
+    used = {"features": {"key": "000000000001", "parts": {}}}
+    gan = stage(tmp_path, "b/gan/000000000002", key="000000000002", ancestors=used)
+    last = {
+        "a": {"features": "features/000000000001"},  # its own
+        "b": {"features": "../a/features/000000000001", "gan": "gan/000000000002"},  # whose gan is told already
+        "c": {"gan": "../b/gan/000000000002"},
+    }
+    for name, stages in last.items():
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "last.json").write_text(json.dumps({"stages": stages}))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "last.json").write_text("no JSON")
+    found = {one.folder: one.used_by for one in stages_on_disk(tmp_path)}
+    assert found == {str(features): [str(gan)], str(gan): [str(tmp_path / "c")]}
 
 
 def test_no_runs(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_unlike_protocols_are_refused_by_field(tmp_path: Path) -> None:
         f"fid@judge: unlike protocols: samples is 100 in {first.path}, 50 in {other.path}; "
         f"judge.rate is nothing in {first.path}, 0.1 in {other.path}; "
         f"weights is nothing in {first.path}, last in {other.path}; "
-        "measure alike with `ganvas evaluate`, or give --force for columns of their own"
+        "measure alike with `ganvas evaluate`, or give --force, which keeps them apart"
     )
     made = table(tmp_path, force=True)
     names = [f"fid@judge (samples {n}, judge.rate {rate}, weights {w})" for n, rate, w in
@@ -240,11 +240,12 @@ def test_no_number_is_never_the_best(tmp_path: Path) -> None:
 
 
 def test_a_table_of_folders_needs_no_torch(tmp_path: Path) -> None:
-    gan(tmp_path, "hinge", 0, 2.0)
+    run = str(gan(tmp_path, "hinge", 0, 2.0).path)
     code = (
         "import sys; from ganvas.cli import main; sys.argv = ['ganvas', *sys.argv[1:]]; status = main._guarded(); "
         "print(status, 'torch' in sys.modules)"
     )
-    for words in (["table", str(tmp_path)], ["runs", "--runs", str(tmp_path)]):
+    asked = (["table", str(tmp_path)], ["runs", "--runs", str(tmp_path)], ["compare", run, run], ["clean", run])
+    for words in asked:
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "0 False", done.stderr
