@@ -261,7 +261,7 @@ def list_(
         if entry.kind != last:
             typer.echo(f"{'' if last is None else chr(10)}{entry.kind}: {KINDS[entry.kind].summary}")
             last = entry.kind
-        typer.echo(f"  {host.name_of(entry):<20} {summary}")
+        typer.echo(f"  {host.name_of(entry):<24} {summary}")
 
 
 @app.command()

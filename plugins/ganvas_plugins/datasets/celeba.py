@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ class CelebA(ImageFiles):
     Source: Liu, Luo, Wang & Tang, "Deep Learning Face Attributes in the Wild", 2015.
     """
 
+    # It has attributes where the quickstart's data have labels.
+    example: ClassVar[Mapping[str, Any]] = {
+        "dataset": {"use": "celeba", "root": "~/data/celeba", "size": 64},
+        "stages.attributes.condition": "attributes",
+        "stages.gan.condition": "attributes",
+    }
     channels = 3
     stored_size = (218, 178)
 

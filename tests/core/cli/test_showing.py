@@ -85,9 +85,14 @@ Must offer
 
 May offer
   terms(match: Match) -> Terms
-      Further terms, weighted, of the objective of ``match.side``.
+      Further terms, weighted, of the objective of ``match.side`` (the classes' loss of AC-GAN).
 
-      None, unless the head has some (the classes' loss of AC-GAN).
+      Those of the head that it wraps as ``self.head``, unless it has others; a head with terms of
+      its own adds them to these.
+  check_condition(segments: Sequence[Segment]) -> None
+      Raises ``ValueError`` where its terms cannot use a condition of this meaning.
+
+      Called when the duel is built, if the algorithm says what the condition's numbers mean.
 
 In a spec
 
@@ -95,7 +100,7 @@ In a spec
   stages:
     gan:
       discriminator:
-        head: {{use: {first}
+        head:{first}
 
 Heads
   {names}
@@ -116,7 +121,7 @@ def test_the_page_of_a_component() -> None:
 
 def test_the_page_of_a_kind() -> None:
     text = page("head")
-    first = text.partition("head: {use: ")[2].partition("\n")[0]
+    first = text.partition("\n        head:")[2].partition("\n\nHeads")[0]
     names = text.partition("\nHeads\n  ")[2].partition("\n\n")[0]
     assert text == HEAD.format(first=first, names=names, file=where(ganvas.Head))
     assert "linear" in names
@@ -139,7 +144,7 @@ def test_what_a_component_needs_and_gives() -> None:
     ]
     assert facts("augmentation/diffaugment") == ["differentiable: true"]
     assert facts("loss/hinge") == ["monotone: true"]
-    assert facts("condition/labels") == ["observed: true"]
+    assert facts("condition/labels") == ["needs: labels", "observed: true"]
 
 
 def test_options_that_are_components_name_their_kind() -> None:

@@ -274,8 +274,9 @@ def test_a_broken_plugin_is_listed_warned_of_once_and_an_error_only_where_it_is_
     assert "fine" in host.names("loss")
     assert mistakes(write, "hinge") == []
     assert mistakes(write, "wonderful-loss") == [
-        "spec.yaml:4:66: stages.gan.loss: no loss is called 'wonderful-loss'; choose from fine, hinge, least-squares, "
-        "minimax, non-saturating, wasserstein (broken: wonderful; see `ganvas plugins`)"
+        "spec.yaml:4:66: stages.gan.loss: no loss is called 'wonderful-loss'; choose from feature-matching, fine, "
+        "hinge, least-squares, minimax, multi-hinge, non-saturating, relativistic, san, softplus-least-squares, top-k, "
+        "wasserstein (broken: wonderful; see `ganvas plugins`)"
     ]
 
 
@@ -515,7 +516,8 @@ def test_two_owners_of_one_name_are_one_warning(
     )
     assert [message.getMessage() for message in caplog.records] == [said]
     assert host.clashes() == [said]
-    assert [host.name_of(entry) for entry, _ in host.listed("loss")][2:4] == ["my_loss/mine", "other/mine"]
+    named = [host.name_of(entry) for entry, _ in host.listed("loss")]
+    assert [name for name in named if name.endswith("mine")] == ["my_loss/mine", "other/mine"]
     assert mistakes(write, "mine") == [f"spec.yaml:4:66: stages.gan.loss: {said}"]
     assert mistakes(write, "other/mine") == []
 
@@ -608,10 +610,10 @@ def test_an_installed_module_and_a_component_of_it_named_in_a_registry(
     assert mistakes(write, "aside") == []
     assert mistakes(write, "acme_gans/mine") == []
     monkeypatch.setenv("GANVAS_PLUGINS", "off")
-    assert Host(tmp_path).names("loss") == ["hinge", "least-squares", "minimax", "non-saturating", "wasserstein"]
+    bundled = Host(tmp_path).names("loss")
+    assert not {"aside", "mine"} & set(bundled)
     assert mistakes(write, "aside") == [
-        "spec.yaml:4:66: stages.gan.loss: no loss is called 'aside'; choose from hinge, least-squares, minimax, "
-        "non-saturating, wasserstein"
+        f"spec.yaml:4:66: stages.gan.loss: no loss is called 'aside'; choose from {', '.join(bundled)}"
     ]
 
 

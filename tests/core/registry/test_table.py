@@ -16,7 +16,8 @@ from ganvas.registry.table import components
 
 def test_components_of_one_kind() -> None:
     found = ganvas.components("loss")
-    assert list(found) == ["hinge", "least-squares", "minimax", "non-saturating", "wasserstein"]
+    assert list(found) == sorted(found)
+    assert {"hinge", "least-squares", "minimax", "non-saturating", "wasserstein"} < set(found)
     hinge = found["hinge"]
     assert list(hinge) == ["kind", "name", "summary", "source", "plugin", "options"]
     assert (hinge["kind"], hinge["name"], hinge["plugin"]) == ("loss", "hinge", "ganvas")
@@ -101,7 +102,7 @@ def test_listing_imports_no_torch(arguments: list[str], tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     if arguments == ["list", "loss"]:
-        assert done.stdout.splitlines()[:2] == [
-            "loss: an adversarial loss",
-            "  hinge                Hinge loss: the discriminator asks for a margin, the generator for the raw score.",
-        ]
+        lines = done.stdout.splitlines()
+        assert lines[0] == "loss: an adversarial loss"
+        said = "Hinge loss: the discriminator asks for a margin, the generator for the raw score."
+        assert f"  {'hinge':<24} {said}" in lines

@@ -276,9 +276,9 @@ def test_two_plugins_with_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_what_editors_offer(schema: dict[str, Any]) -> None:
     """Names stand in ``examples``: those that need no options, for options that are components or lists of them."""
     gan = schema["definitions"]["algorithm/gan"]["properties"]
-    assert schema["definitions"]["condition"]["examples"] == ["labels", "none"]
+    assert schema["definitions"]["condition"]["examples"] == ["attributes", "code", "labels", "none"]
     named = schema["definitions"]["condition"]["then"]["properties"]["use"]["examples"]
-    assert named == ["clusters", "labels", "latent", "none"]
+    assert named == ["attributes", "clusters", "code", "labels", "latent", "none"]
     assert gan["loss"] == {
         "allOf": [{"$ref": "#/definitions/loss"}],
         "description": "the adversarial loss",
