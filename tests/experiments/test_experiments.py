@@ -23,6 +23,8 @@ SPECS = sorted(path.relative_to(EXPERIMENTS).as_posix() for path in EXPERIMENTS.
 
 # Which data set a spec reads, by the options that say where it lies; the others come with packages.
 ROOTS = {
+    "acgan/cifar10.yaml": {"dataset.root": "cifar10"},
+    "biggan/cifar10.yaml": {"dataset.root": "cifar10"},
     "cyclegan/horse_style.yaml": {"dataset.a.root": "flat", "dataset.b.root": "flat"},
     "cyclegan/mnist_to_fashion.yaml": {"dataset.b.root": "idx"},
     "dcgan/celeba.yaml": {"dataset.root": "celeba"},
@@ -33,7 +35,13 @@ ROOTS = {
     "infoscc_gan/afhq_clusters.yaml": {"dataset.root": "afhq"},
     "infoscc_gan/celeba.yaml": {"dataset.root": "celeba"},
     "infoscc_gan/fashion_mnist.yaml": {"dataset.root": "idx"},
+    "lsgan/celeba.yaml": {"dataset.root": "celeba"},
     "own_images.yaml": {"dataset.root": "flat"},
+    "projection/cifar10.yaml": {"dataset.root": "cifar10"},
+    "sngan/cifar10.yaml": {"dataset.root": "cifar10"},
+    "sngan/fashion_mnist.yaml": {"dataset.root": "idx"},
+    "sngan/stl10.yaml": {"dataset.root": "flat"},
+    "wgan_gp/cifar10.yaml": {"dataset.root": "cifar10"},
 }
 
 # What makes them small: as few changes as keep two steps under a few seconds.
@@ -53,6 +61,13 @@ EIGENGAN = {
 }
 GAN = {"stages.gan.steps": 2, "stages.gan.batch_size": 8, "stages.gan.log_every": 1}
 DCGAN = {"stages.gan.generator.channels": 4, "stages.gan.discriminator.channels": 4}
+RESNET = {
+    "stages.gan.generator.channels": 4,
+    "stages.gan.generator.max_channels": 8,
+    "stages.gan.discriminator.channels": 4,
+    "stages.gan.discriminator.max_channels": 8,
+}
+BIGGAN = {"stages.gan.generator.channels": 2, "stages.gan.discriminator.channels": 2}
 CYCLEGAN = {
     "stages.translation.translator.channels": 4,
     "stages.translation.translator.blocks": 1,
@@ -71,6 +86,10 @@ COUPLES = (
 )
 
 SMALL: dict[str, dict[str, Any]] = {
+    "acgan/cifar10.yaml": GAN | DCGAN | {MEASURED: [ACCURACY, DIVERSITY]},
+    "acgan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, ACCURACY, DIVERSITY]},
+    "biggan/cifar10.yaml": GAN | BIGGAN | {MEASURED: [ACCURACY, DIVERSITY]},
+    "biggan/mnist.yaml": GAN | BIGGAN | {MEASURED: [CLASSIFIER_FID, ACCURACY, DIVERSITY]},
     "cyclegan/horse_style.yaml": CYCLEGAN | {"dataset.a.size": 32, "dataset.b.size": 32},
     "cyclegan/mnist_to_fashion.yaml": CYCLEGAN,
     "dcgan/celeba.yaml": GAN | DCGAN | {MEASURED: [DIVERSITY]},
@@ -96,6 +115,8 @@ SMALL: dict[str, dict[str, Any]] = {
     | GAN
     | {"dataset.size": 32, MEASURED: [IMAGENET_FID, ACCURACY, DIVERSITY]},
     "infoscc_gan/fashion_mnist.yaml": ENCODER | EIGENGAN | GAN | {MEASURED: [CLASSIFIER_FID, ACCURACY, DIVERSITY]},
+    "lsgan/celeba.yaml": GAN | DCGAN | {MEASURED: [DIVERSITY]},
+    "lsgan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
     "own_images.yaml": ENCODER
     | EIGENGAN
     | GAN
@@ -111,9 +132,16 @@ SMALL: dict[str, dict[str, Any]] = {
     | COUPLES
     | {"stages.features.backbone": {"use": "timm", "model": "test_resnet", "stem": "original"}},
     "latent_conditional/mnist.yaml": FEATURES | COUPLES | {"stages.features.backbone.layer": "conv1"},
+    "projection/cifar10.yaml": GAN | RESNET | {MEASURED: [ACCURACY, DIVERSITY]},
+    "projection/mnist.yaml": GAN | RESNET | {MEASURED: [CLASSIFIER_FID, ACCURACY, DIVERSITY]},
     "quickstart.yaml": ENCODER | EIGENGAN | GAN | {MEASURED: [CLASSIFIER_FID, ACCURACY, DIVERSITY]},
+    "sngan/cifar10.yaml": GAN | RESNET | {MEASURED: [DIVERSITY]},
+    "sngan/fashion_mnist.yaml": GAN | RESNET | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
+    "sngan/stl10.yaml": GAN | RESNET | {MEASURED: [DIVERSITY]},
     "wgan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
     "wgan/mnist_warm_up.yaml": GAN | DCGAN | {MEASURED: []},
+    "wgan_gp/cifar10.yaml": GAN | RESNET | {MEASURED: [DIVERSITY]},
+    "wgan_gp/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
 }
 
 UNTRAINED = {"latent_conditional/mnist.yaml": {"features"}}  # stages whose weights stay as they are
@@ -127,7 +155,10 @@ INFOSCC = {
     # the generator's own step twice and the classification step once (every 2nd); R1's step once (every 16th)
     "gan": {"generator": 3, "discriminator": 3},
 }
+FIVE_CRITIC_STEPS = {"gan": {"generator": 2, "discriminator": 10}}
 STEPS = {
+    "biggan/cifar10.yaml": {"gan": {"generator": 2, "discriminator": 8}},
+    "biggan/mnist.yaml": {"gan": {"generator": 2, "discriminator": 4}},
     "cyclegan/horse_style.yaml": {"translation": {"translators": 2, "discriminators": 2}},
     "cyclegan/mnist_to_fashion.yaml": {"translation": {"translators": 2, "discriminators": 2}},
     "infoscc_gan/afhq.yaml": INFOSCC,
@@ -135,8 +166,15 @@ STEPS = {
     "infoscc_gan/celeba.yaml": INFOSCC,
     "latent_conditional/cifar10.yaml": {"gan": {"generator": 2, "discriminator": 2}},
     "own_images.yaml": INFOSCC,
-    "wgan/mnist.yaml": {"gan": {"generator": 2, "discriminator": 10}},
+    "projection/cifar10.yaml": FIVE_CRITIC_STEPS,
+    "projection/mnist.yaml": {"gan": {"generator": 2, "discriminator": 4}},
+    "sngan/cifar10.yaml": FIVE_CRITIC_STEPS,
+    "sngan/fashion_mnist.yaml": {"gan": {"generator": 2, "discriminator": 4}},
+    "sngan/stl10.yaml": FIVE_CRITIC_STEPS,
+    "wgan/mnist.yaml": FIVE_CRITIC_STEPS,
     "wgan/mnist_warm_up.yaml": {"gan": {"generator": 2, "discriminator": 200}},
+    "wgan_gp/cifar10.yaml": FIVE_CRITIC_STEPS,
+    "wgan_gp/mnist.yaml": FIVE_CRITIC_STEPS,
 }
 
 
