@@ -30,6 +30,12 @@ ROOTS = {
     "dcgan/celeba.yaml": {"dataset.root": "celeba"},
     "encoders/fashion_mnist.yaml": {"dataset.root": "idx"},
     "dcgan/cifar10.yaml": {"dataset.root": "cifar10"},
+    "cgan/mnist_full.yaml": {"dataset.root": "idx"},
+    "eigengan/celeba.yaml": {"dataset.root": "celeba"},
+    "infogan/mnist_full.yaml": {"dataset.root": "idx"},
+    "r3gan/cifar10.yaml": {"dataset.root": "cifar10"},
+    "san/mnist_full.yaml": {"dataset.root": "idx"},
+    "stylegan2/afhq.yaml": {"dataset.root": "afhq"},
     "latent_conditional/cifar10.yaml": {"dataset.root": "cifar10"},
     "infoscc_gan/afhq.yaml": {"dataset.root": "afhq"},
     "infoscc_gan/afhq_clusters.yaml": {"dataset.root": "afhq"},
@@ -68,6 +74,16 @@ RESNET = {
     "stages.gan.discriminator.max_channels": 8,
 }
 BIGGAN = {"stages.gan.generator.channels": 2, "stages.gan.discriminator.channels": 2}
+STYLEGAN2 = {
+    f"stages.gan.{network}": {"use": "stylegan2", "channels": 2, "max_channels": 8}
+    for network in ("generator", "discriminator")
+} | {"stages.gan.generator.latent": 8, "stages.gan.generator.style": 8, "stages.gan.generator.mapping_layers": 2}
+R3GAN = {
+    f"stages.gan.{network}.{option}": value
+    for network in ("generator", "discriminator")
+    for option, value in {"channels": 8, "max_channels": 8, "blocks": 1}.items()
+}
+MLP = {"stages.gan.generator.widths": [16], "stages.gan.discriminator.widths": [16]}
 CYCLEGAN = {
     "stages.translation.translator.channels": 4,
     "stages.translation.translator.blocks": 1,
@@ -127,6 +143,21 @@ SMALL: dict[str, dict[str, Any]] = {
         MEASURED: [ACCURACY, DIVERSITY],
     },
     "cgan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, ACCURACY]},
+    "cgan/mnist_full.yaml": GAN | MLP | {MEASURED: []},
+    "eigengan/celeba.yaml": GAN | EIGENGAN | {"dataset.size": 32, MEASURED: [DIVERSITY]},
+    "eigengan/mnist.yaml": GAN | EIGENGAN | {MEASURED: [DIVERSITY]},
+    "gan/mnist.yaml": GAN | MLP | {MEASURED: [DIVERSITY]},
+    "gan/ring.yaml": GAN | MLP | {"dataset.samples": 64, MEASURED: [DIVERSITY]},
+    "infogan/mnist_full.yaml": GAN | DCGAN | {MEASURED: []},
+    "r3gan/cifar10.yaml": GAN | R3GAN | {MEASURED: [DIVERSITY]},
+    "r3gan/mnist.yaml": GAN | R3GAN | {MEASURED: [DIVERSITY]},
+    "san/mnist.yaml": GAN | DCGAN | {MEASURED: [DIVERSITY]},
+    "san/mnist_full.yaml": GAN | DCGAN | {MEASURED: []},
+    "san/mnist_mlp.yaml": GAN | MLP | {MEASURED: [DIVERSITY]},
+    "stylegan2/afhq.yaml": GAN | STYLEGAN2 | {"dataset.size": 32, MEASURED: [DIVERSITY]},
+    "stylegan2/openmoji.yaml": GAN
+    | STYLEGAN2
+    | {"dataset.size": 16, "dataset.groups": ["component"], MEASURED: [DIVERSITY]},
     "infogan/mnist.yaml": GAN | DCGAN | {MEASURED: [CLASSIFIER_FID, DIVERSITY]},
     "latent_conditional/cifar10.yaml": FEATURES
     | COUPLES
@@ -164,6 +195,9 @@ STEPS = {
     "infoscc_gan/afhq.yaml": INFOSCC,
     "infoscc_gan/afhq_clusters.yaml": INFOSCC,
     "infoscc_gan/celeba.yaml": INFOSCC,
+    # the first iteration also takes the lazy penalties' own steps
+    "stylegan2/afhq.yaml": {"gan": {"generator": 3, "discriminator": 3}},
+    "stylegan2/openmoji.yaml": {"gan": {"generator": 3, "discriminator": 3}},
     "latent_conditional/cifar10.yaml": {"gan": {"generator": 2, "discriminator": 2}},
     "own_images.yaml": INFOSCC,
     "projection/cifar10.yaml": FIVE_CRITIC_STEPS,
