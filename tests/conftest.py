@@ -13,6 +13,11 @@ from types import ModuleType
 
 import pytest
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # a process for each core: threads of their own would only be in one another's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory):

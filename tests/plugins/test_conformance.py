@@ -102,7 +102,9 @@ def checks() -> list[Any]:
         name = f"{entry.kind}/{entry.name}"
         marks = [pytest.mark.slow] if name in SLOW else []
         for check in conformance(name, **OPTIONS.get(name, {})):
-            found.append(pytest.param(check, id=f"{name}-{check.__name__}", marks=marks))
+            # The quick part is one case of each check; the other sizes and channels are slow by their number.
+            more = [pytest.mark.slow] if "32x48" in check.__name__ else []
+            found.append(pytest.param(check, id=f"{name}-{check.__name__}", marks=marks + more))
     return found
 
 

@@ -18,8 +18,8 @@ class JudgedSampler(Sampler):
                 raise ValueError(f"the sampler {name!r} needs a stage that gives a {product}; {other!r} gives {given}")
 
     def latents(self, number: int, rng: torch.Generator) -> Tensor:
-        """Draws (number, D) from the generator's prior."""
-        return self.stage.algorithm.products()["generator"].latents.sample(number, rng)
+        """Draws (number, D) from the generator's prior, as plain sampling does."""
+        return self.stage.algorithm.draw(number, None, rng)[0]
 
     def judged(
         self, latents: Tensor, condition: Tensor | None, blame: str = "its training diverged"

@@ -74,6 +74,7 @@ def make_step():
 @pytest.fixture
 def make_duel():
     def make(discriminator, *regularizers, generator=None, augmentation=None):
+        torch.manual_seed(0)
         generator = generator if generator is not None else Linear()
         return Duel(discriminator, Wasserstein(), augmentation, list(regularizers), generator)
 

@@ -24,7 +24,7 @@ def test_the_whole_share_is_plain_sampling_to_the_bit(stage_of) -> None:
 def test_the_best_are_kept_as_they_were_drawn(stage_of, share: float, candidates: int) -> None:
     stage = stage_of(value)
     rng = torch.Generator().manual_seed(7)
-    drawn = torch.randn(candidates, 1, generator=rng).flatten()
+    drawn = torch.randn(64, 1, generator=rng).flatten()[:candidates]  # latents are drawn in blocks of 64
     third = drawn.sort().values[-3]
     images = TopK(stage, share=share).sample(3, None, torch.Generator().manual_seed(7))
     assert images.flatten().tolist() == [one for one in drawn.tolist() if one >= third]
@@ -49,7 +49,7 @@ def test_every_condition_keeps_its_number_of_samples(stage_of, classes) -> None:
     images = TopK(stage, share=0.25).sample(len(rows), rows, torch.Generator().manual_seed(3))
     assert torch.equal(images[:, 0, 0, 1:], rows)
     # Four candidates are drawn for each sample, by condition: those of the last class come first.
-    drawn = torch.randn(28, 1, generator=torch.Generator().manual_seed(3)).flatten()
+    drawn = torch.randn(64, 1, generator=torch.Generator().manual_seed(3)).flatten()[:28]
     for number, start, stop in ((2, 0, 8), (1, 8, 12), (0, 12, 28)):
         mine = images[rows.argmax(1) == number, 0, 0, 0]
         assert sorted(mine.tolist()) == drawn[start:stop].sort().values[-len(mine) :].tolist()
@@ -59,7 +59,7 @@ def test_a_sample_with_a_condition_of_its_own_is_the_best_of_its_candidates(stag
     stage = stage_of(lambda values, condition: values[:, 0] * condition[:, 0].sign(), condition=classes)
     rows = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     images = TopK(stage, share=0.2).sample(5, rows, torch.Generator().manual_seed(3))
-    drawn = torch.randn(25, 1, generator=torch.Generator().manual_seed(3)).view(5, 5)
+    drawn = torch.randn(64, 1, generator=torch.Generator().manual_seed(3))[:25].view(5, 5)
     order = rows[:, 0].argsort()  # distinct rows stand sorted
     best = [(one.max() if rows[place, 0] > 0 else one.min()).item() for place, one in zip(order, drawn, strict=True)]
     assert images[order, 0, 0, 0].tolist() == best
