@@ -54,7 +54,7 @@ def test_every_command(checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
     first, second = "pip install -e . && ganvas train experiments/quickstart.yaml", "pip install -e '.[test]' && pytest"
     assert lines[:2] == [first, second]
     commands = [line.partition("&& ")[2] or line for line in lines if "pytest" not in line]
-    assert len(commands) == 21
+    assert len(commands) == 24
     write_own_part(checkout)
     settings = [word for path, value in SHORT.items() for word in ("--set", f"{path}={json.dumps(value)}")]
     for command in commands:
