@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dataset/celeba": {"root": str(ROOT / "celeba"), "size": 16},
     "dataset/afhq": {"root": str(ROOT / "afhq"), "size": 16},
     "dataset/fashion-mnist": {"root": str(ROOT / "idx")},
+    "dataset/mnist": {"root": str(ROOT / "idx")},
     "dataset/digits": {"flip": True, "holdout": 0.98},
     "dataset/openmoji": {"groups": ["component"], "size": 16, "flip": True},
     "dataset/gaussian-mixture": {"samples": 100},

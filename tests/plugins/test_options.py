@@ -892,6 +892,7 @@ CASES: dict[str, dict[str, Any]] = {
     # -- data sets -----------------------------------------------------------------------------------------------------
     "digits": on(use="digits", **HALF),
     "mnist-5k": on(use="mnist-5k", **HALF),
+    "mnist": on(use="mnist", root="$OPTIONS_DATA/idx", split="test", download=False, **HALF),
     "fashion-mnist": on(use="fashion-mnist", root="$OPTIONS_DATA/idx", split="test", download=False, **HALF),
     "cifar10": on(use="cifar10", root="$OPTIONS_DATA/cifar10", split="test", download=True, **HALF),
     "afhq": on(use="afhq", root="$OPTIONS_DATA/afhq", split="test", in_memory=False, **HALF),

@@ -52,16 +52,16 @@ def test_download_goes_to_the_folder_asked_for_or_the_cache(tmp_path, miniatures
 
     monkeypatch.setattr(utils, "download_url", fetch)
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("ganvas_plugins.datasets.fashion_mnist.DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(FashionMnist, "system", tmp_path / "debian")
     assert len(FashionMnist(root=tmp_path / "own")) == 60
     assert sorted(p.name for p in (tmp_path / "own").iterdir()) == [
         "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz",
     ]
     assert all(address.endswith(".gz") and len(md5) == 32 for address, md5 in asked)
-    assert len(FashionMnist(root=tmp_path / "debian")) == 60
+    assert len(FashionMnist()) == 60
     assert (tmp_path / "cache" / "fashion-mnist" / "train-images-idx3-ubyte.gz").is_file()
-    assert len(FashionMnist(root=tmp_path / "debian")) == 60
+    assert len(FashionMnist()) == 60
     assert len(asked) == 4
 
 
