@@ -181,7 +181,7 @@ def compare(
         Path | None, typer.Option("-o", help="a .png of samples from the same latents, A's above B's")
     ] = None,
     number: Annotated[int, typer.Option("-n", min=1, help="how many samples of each")] = 8,
-    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    stage: StageOption = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
     device: Device = "auto",
@@ -343,11 +343,13 @@ def sample(
     from ganvas.kinds.algorithm import Preview
 
     asked = {"condition": value(condition, "--condition"), "seed": seed}
-    name, _, said = draw_picture(
-        *(run, stage, set_ or (), runs, device, output, sampler),
-        lambda trained, given: Preview(trained.sample(number, **asked, **given), math.ceil(math.sqrt(number))),
+    _explored(
+        output,
+        *draw_picture(
+            *(run, stage, set_ or (), runs, device, output, sampler),
+            lambda trained, given: Preview(trained.sample(number, **asked, **given), math.ceil(math.sqrt(number))),
+        ),
     )
-    typer.echo(f"{number} images of {name}: {output}{f' ({said})' if said else ''}")
 
 
 @app.command()
@@ -466,6 +468,7 @@ def traverse(
 
 
 def _explored(output: Path, name: str, picture: Any, said: str) -> None:
+    """Says what the rows of a picture show, where that is said, and where it lies."""
     for number, row in enumerate(picture.rows, 1):
         typer.echo(f"row {number:>{len(str(len(picture.rows)))}}: {row}")
     typer.echo(f"{len(picture.images)} images of {name}: {output}{f' ({said})' if said else ''}")
@@ -478,7 +481,7 @@ def evaluate(
         list[str] | None, typer.Option(help="a metric, such as fid or '{use: fid, samples: 1000}'")
     ] = None,
     sampler: SamplerOption = None,
-    stage: Annotated[str | None, typer.Option(help="which stage; the last otherwise")] = None,
+    stage: StageOption = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
     device: Device = "auto",

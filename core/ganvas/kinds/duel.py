@@ -92,8 +92,7 @@ class Match:
         """(N, C, H, W) in [-1, 1], before augmentation; on the discriminator's side without the generator's graph."""
         if "fake" not in self._samples:
             with torch.set_grad_enabled(self.side == "generator"):
-                made = self._make_fake()
-            self.generated = made if isinstance(made, Generated) else Generated(made)
+                self.generated = Generated.of(self._make_fake())
             fake = self.generated.samples
             if self.side == "discriminator" and "fake" in self.wants:
                 fake = fake.detach().requires_grad_(True)
@@ -127,8 +126,7 @@ class Match:
         On the discriminator's side without the generator's graph, like ``fake``.
         """
         with torch.set_grad_enabled(self.side == "generator"):
-            made = self.duel.generator(latents, self.condition_fake)
-        return made.samples if isinstance(made, Generated) else made
+            return Generated.of(self.duel.generator(latents, self.condition_fake)).samples
 
     def gradients(self, which: str) -> Tensor:
         """Gradient of the scores' sum (mean over patches, sum over the batch) with respect to the samples.
@@ -274,10 +272,10 @@ class Duel(nn.Module):
         mine = [name for name, part in self._learned.items() if _side(part) == side]
         return [self.names[side], *(name for name in mine if not getattr(self._learned[name], "own_step", False))]
 
-    def terms(self, match: Match, *, adversarial: bool | Callable[[Match], Terms] = True) -> Terms:
+    def terms(self, match: Match, *, adversarial: Callable[[Match], Terms] | None = None) -> Terms:
         """The terms of one side's update: the adversarial loss, the networks' own, the regularizers that are due.
 
-        ``adversarial`` gives other terms in the loss's place; False leaves them and the networks' own out.
+        ``adversarial`` gives other terms in the loss's place.
         """
         due = [
             regularizer
@@ -288,11 +286,9 @@ class Duel(nn.Module):
         ]
         for regularizer in due:
             match.wants |= regularizer.wants
-        terms: Terms = {}
-        if adversarial:
-            terms |= adversarial(match) if callable(adversarial) else self._adversarial(match)
-            terms |= self.discriminator.terms(match)
-            terms |= self.generator.terms(match)
+        terms = dict((adversarial or self._adversarial)(match))
+        terms |= self.discriminator.terms(match)
+        terms |= self.generator.terms(match)
         for regularizer in due:
             terms |= self.penalty(regularizer, match)
         return terms
@@ -354,7 +350,7 @@ class Duel(nn.Module):
             main = Update(
                 self.names[side],
                 trains=self.trains(side),
-                objective=lambda step, side=side: self.terms(match(side, step), adversarial=adversarial or True),
+                objective=lambda step, side=side: self.terms(match(side, step), adversarial=adversarial),
                 every=every if side == "discriminator" else 1,
                 repeat=steps if side == "discriminator" else 1,
                 batch="shared" if side == "discriminator" else batch,

@@ -72,6 +72,11 @@ class Generated:
         self.samples = samples
         self.fields = fields
 
+    @classmethod
+    def of(cls, made: Tensor | Generated) -> Generated:
+        """What a generator made, which may be samples alone."""
+        return made if isinstance(made, Generated) else cls(made)
+
     def __getattr__(self, name: str) -> Tensor:
         fields = self.__dict__.get("fields", {})
         if name in fields:

@@ -125,8 +125,7 @@ class LatentConditional(OneDuel):
         latents = generator.latents.sample(len(images), step.rng)
 
         def coupled() -> Generated:
-            made = generator(latents, features)
-            made = made if isinstance(made, Generated) else Generated(made)
+            made = Generated.of(generator(latents, features))
             return Generated(torch.cat([nearest, made.samples], dim=1), **made.fields)
 
         return Match(

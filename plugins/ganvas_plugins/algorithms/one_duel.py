@@ -71,7 +71,7 @@ class OneDuel(Algorithm):
             strict=False,
         )
         made = [self.duel.generator.truncated(*part, truncation) for part in parts]
-        return torch.cat([part.samples if isinstance(part, Generated) else part for part in made])
+        return torch.cat([Generated.of(part).samples for part in made])
 
     @torch.no_grad()
     def previews(self, batch: Mapping[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:

@@ -27,11 +27,12 @@ def classification_loss(logits: Tensor, targets: Tensor, segments: Sequence[Segm
     Args:
         logits: (N, K).
         targets: (N, K), zeros and ones.
-        segments: what the K numbers mean.
+        segments: what the K numbers mean; a single class where nothing is said of it.
         smoothing: label smoothing of the cross entropy.
     """
     losses = []
-    for segment, logit, target in _parts(logits.float(), targets, segments):
+    segments = segments or [Segment("one-hot", targets.shape[1])]
+    for segment, logit, target in parts(logits.float(), targets, segments):
         if segment.kind == "one-hot":
             losses.append(F.cross_entropy(logit, target, label_smoothing=smoothing))
         else:
@@ -42,7 +43,7 @@ def classification_loss(logits: Tensor, targets: Tensor, segments: Sequence[Segm
 def recovered(logits: Tensor, targets: Tensor, segments: Sequence[Segment]) -> Tensor:
     """(N, Q) zeros and ones: whether each class (one per ``one-hot`` segment) and each attribute is predicted right."""
     hits = []
-    for segment, logit, target in _parts(logits, targets, segments):
+    for segment, logit, target in parts(logits, targets, segments):
         if segment.kind == "one-hot":
             hits.append((logit.argmax(1) == target.argmax(1)).unsqueeze(1))
         else:
@@ -50,6 +51,7 @@ def recovered(logits: Tensor, targets: Tensor, segments: Sequence[Segment]) -> T
     return torch.cat(hits, dim=1).float()
 
 
-def _parts(logits: Tensor, targets: Tensor, segments: Sequence[Segment]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+def parts(logits: Tensor, targets: Tensor, segments: Sequence[Segment]) -> Iterator[tuple[Segment, Tensor, Tensor]]:
+    """Each segment with its stretch of the logits (N, K) and of the targets (N, K)."""
     sizes = [segment.size for segment in segments]
     yield from zip(segments, logits.split(sizes, 1), targets.to(logits.dtype).split(sizes, 1), strict=True)

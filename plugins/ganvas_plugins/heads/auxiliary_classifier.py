@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from ganvas import Critique, Head, Match, Scheduled, Segment, Terms, Use
 from ganvas_plugins.classifiers.targets import classification_loss
-from ganvas_plugins.heads.parts import numbers_of, pooled
+from ganvas_plugins.heads.parts import WrappingHead, numbers_of, pooled
 
 
-class AuxiliaryClassifier(Head):
+class AuxiliaryClassifier(WrappingHead):
     """Beside the score, the discriminator classifies: reals and fakes for itself, fakes for the generator (AC-GAN).
 
         L_D += λ_D (E[CE(y_r, C(x_r))] + E[CE(y_f, C(x_f))]),    L_G += λ_G E[CE(y_f, C(x_f))]
@@ -47,9 +47,7 @@ class AuxiliaryClassifier(Head):
     ) -> None:
         super().__init__()
         self.classifier = nn.Linear(features, numbers_of(condition))
-        self.head = head(features, condition)
-        self.conditional, self.demands = self.head.conditional, self.head.demands
-        self.gives = type(self).gives | self.head.gives
+        self.wrap(head(features, condition))
         self.discriminator_weight = Scheduled.of(discriminator_weight)
         self.generator_weight = Scheduled.of(generator_weight)
         self.fakes = fakes
@@ -82,5 +80,4 @@ class AuxiliaryClassifier(Head):
         """The classification loss of some logits of the critique of the ``real`` or ``fake`` samples."""
         condition = match.condition_real if which == "real" else match.condition_fake
         assert condition is not None
-        logits, targets = match.critique(which).fields[field], condition.flatten(1)
-        return classification_loss(logits, targets, match.duel.segments or [Segment("one-hot", targets.shape[1])])
+        return classification_loss(match.critique(which).fields[field], condition.flatten(1), match.duel.segments)

@@ -1,29 +1,21 @@
 """What the heads that compare the samples of a batch share: statistics of the batch beside the features."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ganvas import Critique, Head
-from ganvas_plugins.heads.parts import wide
+from ganvas import Critique
+from ganvas_plugins.heads.parts import WrappingHead, wide
 
 __all__ = ["MinibatchHead"]
 
 
-class MinibatchHead(Head):
+class MinibatchHead(WrappingHead):
     """Widens the features of every sample by statistics of its batch, and hands them to another head.
 
     On maps the statistics stand at every place alike. Reals and fakes are judged in batches of their own.
     """
-
-    def wrap(
-        self, head: Callable[..., Head], features: int, statistics: int, condition: tuple[int, ...] | None
-    ) -> None:
-        """Builds the inner head for so many features and statistics."""
-        self.head = head(features + statistics, condition)
-        self.conditional, self.gives, self.demands = self.head.conditional, self.head.gives, self.head.demands
 
     @abstractmethod
     def statistics(self, features: Tensor) -> Tensor:

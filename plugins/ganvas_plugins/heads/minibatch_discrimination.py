@@ -44,7 +44,7 @@ class MinibatchDiscrimination(MinibatchHead):
         self.projection = nn.Linear(features, kernels * dimensions, bias=False)
         if weight_norm:
             _normalise(self.projection)
-        self.wrap(head, features, kernels, condition)
+        self.wrap(head(features + kernels, condition))
 
     def statistics(self, features: Tensor) -> Tensor:
         projected = self.projection(pooled(features)).unflatten(1, (self.kernels, -1))

@@ -50,7 +50,7 @@ class MinibatchStddev(MinibatchHead):
             )
         self.group_size = group_size
         self.channels = channels
-        self.wrap(head, features, channels, condition)
+        self.wrap(head(features + channels, condition))
 
     def statistics(self, features: Tensor) -> Tensor:
         return group_deviations(features, self.group_size, self.channels)

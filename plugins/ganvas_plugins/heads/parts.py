@@ -5,7 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["numbers_of", "pooled", "wide"]
+from ganvas import Head
+
+__all__ = ["WrappingHead", "numbers_of", "pooled", "wide"]
+
+
+class WrappingHead(Head):
+    """A head around another, ``self.head``, which makes the scores."""
+
+    def wrap(self, head: Head) -> None:
+        """Takes the inner head, and gives and demands what that one does."""
+        self.head = head
+        self.conditional, self.demands = head.conditional, head.demands
+        self.gives = type(self).gives | head.gives
 
 
 def wide(values: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ganvas import Critique, Head, Match, Scheduled, Segment, Terms, Use
-from ganvas_plugins.heads.parts import numbers_of, pooled, wide
+from ganvas_plugins.heads.parts import WrappingHead, numbers_of, pooled, wide
 
 __all__ = ["SimilarityHead"]
 
 
-class SimilarityHead(Head):
+class SimilarityHead(WrappingHead):
     """Embeds samples and their conditions on the unit sphere; a subclass compares them.
 
     ``contrast`` is the term of reals in the discriminator's update, of fakes in the generator's. Samples are of one
@@ -42,9 +42,7 @@ class SimilarityHead(Head):
         super().__init__()
         self.embed = nn.Linear(features, embedding)
         self.proxies = nn.Linear(numbers_of(condition), embedding, bias=False)
-        self.head = head(features, condition)
-        self.conditional, self.demands = self.head.conditional, self.head.demands
-        self.gives = type(self).gives | self.head.gives
+        self.wrap(head(features, condition))
         self.discriminator_weight = Scheduled.of(discriminator_weight)
         self.generator_weight = Scheduled.of(generator_weight)
 

@@ -1,19 +1,17 @@
 """Metric ``density-coverage``: how densely samples lie among the real images, and how many of those have one near."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Data, Measurement, Stage
-from ganvas_plugins.metrics.comparison import FeatureMetric
+from ganvas import Data
 from ganvas_plugins.metrics.distances import radii, squared_distances
-from ganvas_plugins.metrics.precision_recall import TIE, check_neighbours
+from ganvas_plugins.metrics.neighbourhoods import TIE, NeighbourhoodMetric, check_neighbours
 
 
-class DensityCoverage(FeatureMetric):
+class DensityCoverage(NeighbourhoodMetric):
     """Precision and recall by neighbourhoods of real images only, in which an outlier does not count for many.
 
     With x_i the features of N real and y_j those of M generated images, and r_k(x_i) the distance of x_i to its k-th
@@ -33,6 +31,9 @@ class DensityCoverage(FeatureMetric):
     Source: Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models", 2020.
     """
 
+    label = "density-coverage"
+    shares = ("density", "coverage")
+
     def __init__(
         self,
         data: Data,
@@ -40,25 +41,12 @@ class DensityCoverage(FeatureMetric):
         k: Annotated[int, Field(ge=1, description="the neighbour that a point's radius reaches to")] = 5,
         **comparison: Any,
     ) -> None:
-        super().__init__(data, **comparison)
-        self.k = k
+        super().__init__(data, k=k, **comparison)
         if self.real is not None:
             check_neighbours(k, self.real)
 
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        return {"k": self.k, **super().protocol}
-
-    @torch.no_grad()
-    def measure(self, stage: Stage) -> dict[str, Measurement]:
-        real, fake = self.real_features(stage), self.fake_features(stage)
-        check_neighbours(self.k, len(real))
-        density, coverage = density_coverage(real, fake, self.k)
-        label = f"density-coverage@{self.extractor.name}"
-        return {
-            f"{label}.density": Measurement(density, better="higher"),
-            f"{label}.coverage": Measurement(coverage, better="higher"),
-        }
+    def compared(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        return density_coverage(real, fake, self.k)
 
 
 def density_coverage(real: Tensor, fake: Tensor, k: int) -> tuple[float, float]:

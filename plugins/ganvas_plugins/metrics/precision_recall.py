@@ -1,20 +1,17 @@
 """Metric ``precision-recall``: how many samples lie among the real images, and how many of those among the samples?"""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Data, Measurement, Stage
-from ganvas_plugins.metrics.comparison import FeatureMetric
+from ganvas import Data
 from ganvas_plugins.metrics.distances import radii, squared_distances
+from ganvas_plugins.metrics.neighbourhoods import TIE, NeighbourhoodMetric, check_neighbours
 
-TIE = 1e-9  # relative difference of squared distances that is rounding
 
-
-class PrecisionRecall(FeatureMetric):
+class PrecisionRecall(NeighbourhoodMetric):
     """Shares of generated images among the real ones, and of real ones among the generated.
 
     With x_i the features of N real and y_j those of M generated images, and r_k(p) the distance of a point p to its
@@ -36,6 +33,9 @@ class PrecisionRecall(FeatureMetric):
     equations 1 and 2 (there of 50,000 images each, with VGG-16's features).
     """
 
+    label = "precision-recall"
+    shares = ("precision", "recall")
+
     def __init__(
         self,
         data: Data,
@@ -43,30 +43,11 @@ class PrecisionRecall(FeatureMetric):
         k: Annotated[int, Field(ge=1, description="the neighbour that a point's radius reaches to")] = 3,
         **comparison: Any,
     ) -> None:
-        super().__init__(data, **comparison)
-        self.k = k
+        super().__init__(data, k=k, **comparison)
         check_neighbours(k, min(self.samples, self.real or self.samples))
 
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        return {"k": self.k, **super().protocol}
-
-    @torch.no_grad()
-    def measure(self, stage: Stage) -> dict[str, Measurement]:
-        real, fake = self.real_features(stage), self.fake_features(stage)
-        check_neighbours(self.k, len(real))
-        precision, recall = precision_recall(real, fake, self.k)
-        label = f"precision-recall@{self.extractor.name}"
-        return {
-            f"{label}.precision": Measurement(precision, better="higher"),
-            f"{label}.recall": Measurement(recall, better="higher"),
-        }
-
-
-def check_neighbours(k: int, images: int) -> None:
-    """Raises ``ValueError`` where an image has fewer than k others."""
-    if k >= images:
-        raise ValueError(f"of {images} images none has a neighbour of rank {k}; take more images or lower k")
+    def compared(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        return precision_recall(real, fake, self.k)
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int) -> tuple[float, float]:

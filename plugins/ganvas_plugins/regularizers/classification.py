@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Classifier, Duel, Match, Regularizer, Segment, Trained
+from ganvas import Classifier, Duel, Match, Regularizer, Trained
 from ganvas_plugins.classifiers.targets import classification_loss
 
 
@@ -56,6 +56,4 @@ class Classification(Regularizer):
                 f"the classifier gives {logits.shape[1]} logits and the condition has {condition.shape[1]} numbers; "
                 "train it on the condition that the generator is given"
             )
-        # A single class where nothing is said of what the condition's numbers mean.
-        segments = match.duel.segments or [Segment("one-hot", logits.shape[1])]
-        return classification_loss(logits, condition, segments)
+        return classification_loss(logits, condition, match.duel.segments)

@@ -42,7 +42,7 @@ class HistoricalAveraging(Regularizer):
             self.register_buffer(f"{side}_steps", torch.zeros((), dtype=torch.int64))
 
     def penalty(self, match: Match) -> Tensor:
-        player = match.duel.generator if match.side == "generator" else match.duel.discriminator
+        player = getattr(match.duel, match.side)
         now, mean, steps = _trained(player), getattr(self, match.side), getattr(self, f"{match.side}_steps")
         with torch.no_grad():
             steps += 1

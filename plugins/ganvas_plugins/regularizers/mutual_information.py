@@ -1,7 +1,6 @@
 """``regularizer: mutual-information``."""
 
 import math
-from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -9,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from ganvas import Duel, Match, Regularizer, Segment, Terms
+from ganvas import Duel, Match, Regularizer, Terms
+from ganvas_plugins.classifiers.targets import parts
 
 
 class MutualInformation(Regularizer):
@@ -108,7 +108,7 @@ class MutualInformation(Regularizer):
         said, logarithms = self.posterior(match.critique("fake").features)
         given = match.condition_fake
         discrete, continuous = [], []
-        for segment, part, code in self._parts(said, given.to(said.dtype)):
+        for segment, part, code in parts(said, given, self.segments):
             if segment.kind == "one-hot":
                 discrete.append(math.log(segment.size) - cross_entropy(part, code))
             elif segment.kind == "binary":
@@ -122,7 +122,7 @@ class MutualInformation(Regularizer):
             terms["mutual-information"] = -bound
             match.step.log("scores/information", bound)
         if continuous:
-            mean, code, logarithm = (torch.cat(parts, dim=1) for parts in zip(*continuous, strict=True))
+            mean, code, logarithm = (torch.cat(found, dim=1) for found in zip(*continuous, strict=True))
             # A deviation near zero would make the density, and with it every gradient, as large as one likes.
             logarithm = logarithm.clamp(min=math.log(_LEAST))
             error = (code - mean).square()
@@ -130,10 +130,6 @@ class MutualInformation(Regularizer):
             terms["mutual-information-continuous"] = -self.continuous_weight * density.sum(1).mean()
             match.step.log("scores/explained", 1 - error.mean() / code.square().mean())
         return terms
-
-    def _parts(self, said: Tensor, given: Tensor) -> Iterator[tuple[Segment, Tensor, Tensor]]:
-        sizes = [segment.size for segment in self.segments]
-        yield from zip(self.segments, said.split(sizes, 1), given.split(sizes, 1), strict=True)
 
 
 @torch.no_grad()

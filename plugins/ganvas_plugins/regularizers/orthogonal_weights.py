@@ -44,7 +44,7 @@ class OrthogonalWeights(Regularizer):
         self.joins = sides_of(of)
         self.diagonal = diagonal
         for side in sorted(self.joins):
-            player = duel.generator if side == "generator" else duel.discriminator
+            player = getattr(duel, side)
             if not list(_filters(player)):
                 others = sides_of("both") - {side}
                 raise ValueError(
@@ -53,7 +53,7 @@ class OrthogonalWeights(Regularizer):
                 )
 
     def penalty(self, match: Match) -> Tensor:
-        player = match.duel.generator if match.side == "generator" else match.duel.discriminator
+        player = getattr(match.duel, match.side)
         return torch.stack([self._deviation(filters) for filters in _filters(player)]).sum()
 
     def _deviation(self, filters: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 
 from ganvas import Duel, Regularizer
 from ganvas_plugins.layers import normalise_spectrally, weight_layers
+from ganvas_plugins.regularizers.parts import sides_of
 
 
 class SpectralNormalisation(Regularizer):
@@ -35,7 +36,7 @@ class SpectralNormalisation(Regularizer):
         iterations: Annotated[int, Field(ge=1, description="steps of the power method in a forward pass")] = 1,
     ) -> None:
         super().__init__(duel)
-        self.joins = frozenset({"discriminator", "generator"} if network == "both" else {network})
+        self.joins = sides_of(network)
         self.iterations = iterations
         for side in sorted(self.joins):
             if not weight_layers(getattr(duel, side)):

@@ -278,9 +278,9 @@ def test_a_regularizer_may_give_several_terms_or_none() -> None:
 
     duel = make_duel(lambda duel: Several(duel, weight=0.5))
     duel.regularizers[0].component_name = "moments"
-    terms = duel.terms(make_match(duel, "generator"), adversarial=False)
+    terms = duel.terms(make_match(duel, "generator"), adversarial=lambda match: {})
     assert {name: value.item() for name, value in terms.items()} == {"penalty/mean": 0.5, "penalty/spread": 1.0}
-    assert duel.terms(make_match(duel), adversarial=False) == {}
+    assert duel.terms(make_match(duel), adversarial=lambda match: {}) == {}
     assert duel.discriminator.asked == []
 
 

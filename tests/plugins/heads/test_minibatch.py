@@ -13,7 +13,7 @@ class Widest(MinibatchHead):
 
     def __init__(self, features, condition, head=LinearHead):
         super().__init__()
-        self.wrap(head, features, 2, condition)
+        self.wrap(head(features + 2, condition))
 
     def statistics(self, features):
         largest = features.max()
