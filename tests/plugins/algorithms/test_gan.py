@@ -1,8 +1,11 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from ganvas import Condition, Critique, Data, Discriminator, Generator, Latents, Scheduled, Segment, Step, Trained
+from ganvas import Critique, Data, Discriminator, Scheduled, Step, Trained
 from ganvas.kinds.networks import place
 from ganvas_plugins.algorithms.gan import Gan
 from ganvas_plugins.augmentations.none import NoAugmentation
@@ -10,20 +13,8 @@ from ganvas_plugins.losses.non_saturating import NonSaturating
 from ganvas_plugins.regularizers.classification import Classification
 from ganvas_plugins.regularizers.r1 import R1
 
-CLASSES = 3
-
-
-class Toy(Generator):
-    def __init__(self, shape, condition, groups=None):
-        super().__init__()
-        self.latents = Latents(groups or {"z": 5})
-        self.sample_shape = shape
-        self.conditional = condition is not None
-        self.layer = nn.Linear(self.latents.size + (condition[0] if condition else 0), 16)
-
-    def forward(self, latents, condition=None):
-        given = latents if condition is None else torch.cat([latents, condition], 1)
-        return self.layer(given).tanh().view(-1, 1, 4, 4)
+sys.path.insert(0, str(Path(__file__).parent))
+from players import CLASSES, Classes, None_, Toy
 
 
 class Judge(Discriminator):
@@ -34,29 +25,6 @@ class Judge(Discriminator):
     def forward(self, samples, condition=None):
         self.seen = condition
         return Critique(self.layer(samples.flatten(1)).squeeze(1))
-
-
-class None_(Condition):
-    def __init__(self, data):
-        super().__init__()
-
-    def of(self, batch):
-        return None
-
-    def sample(self, number, rng):
-        return None
-
-
-class Classes(None_):
-    shape = (CLASSES,)
-    needs = frozenset({"labels"})
-    segments = (Segment("one-hot", CLASSES),)
-
-    def of(self, batch):
-        return torch.eye(CLASSES)[batch["labels"]]
-
-    def sample(self, number, rng):
-        return torch.eye(CLASSES)[torch.randint(CLASSES, (number,), generator=rng)]
 
 
 def data():

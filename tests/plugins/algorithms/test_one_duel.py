@@ -1,55 +1,23 @@
 """Samples and pictures of one duel, whatever the algorithm around it."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from ganvas import Condition, Critique, Data, Discriminator, Duel, Generator, Latents, Segment
+from ganvas import Critique, Data, Discriminator, Duel, Segment
 from ganvas_plugins.algorithms.one_duel import OneDuel
 from ganvas_plugins.losses.non_saturating import NonSaturating
 
-CLASSES = 3
-
-
-class Toy(Generator):
-    def __init__(self, shape, condition, groups=None):
-        super().__init__()
-        self.latents = Latents(groups or {"z": 5})
-        self.sample_shape = shape
-        self.conditional = condition is not None
-        self.layer = nn.Linear(self.latents.size + (condition[0] if condition else 0), 16)
-
-    def forward(self, latents, condition=None):
-        given = latents if condition is None else torch.cat([latents, condition], 1)
-        return self.layer(given).tanh().view(-1, 1, 4, 4)
+sys.path.insert(0, str(Path(__file__).parent))
+from players import CLASSES, Classes, None_, Toy
 
 
 class Judge(Discriminator):
     def forward(self, samples, condition=None):
         return Critique(samples.flatten(1).sum(1))
-
-
-class None_(Condition):
-    def __init__(self, data):
-        super().__init__()
-
-    def of(self, batch):
-        return None
-
-    def sample(self, number, rng):
-        return None
-
-
-class Classes(None_):
-    shape = (CLASSES,)
-    needs = frozenset({"labels"})
-    segments = (Segment("one-hot", CLASSES),)
-
-    def of(self, batch):
-        return torch.eye(CLASSES)[batch["labels"]]
-
-    def sample(self, number, rng):
-        return torch.eye(CLASSES)[torch.randint(CLASSES, (number,), generator=rng)]
 
 
 class Algorithm(OneDuel):

@@ -40,17 +40,7 @@ def test_missing_data_are_one_line_that_says_what_to_fetch(tmp_path):
     assert str(tmp_path) in str(error.value)
 
 
-def test_download_goes_to_the_folder_asked_for_or_the_cache(tmp_path, miniatures, monkeypatch):
-    from torchvision.datasets import utils
-
-    miniatures.write_idx_folder(tmp_path / "server")
-    asked = []
-
-    def fetch(address, folder, name, md5):
-        asked.append((address, md5))
-        (type(tmp_path)(folder) / name).write_bytes((tmp_path / "server" / name).read_bytes())
-
-    monkeypatch.setattr(utils, "download_url", fetch)
+def test_download_goes_to_the_folder_asked_for_or_the_cache(tmp_path, asked, monkeypatch):
     monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(FashionMnist, "system", tmp_path / "debian")
     assert len(FashionMnist(root=tmp_path / "own")) == 60
