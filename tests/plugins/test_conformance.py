@@ -69,6 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "translator/resnet": {"channels": 4, "blocks": 1},
     "algorithm/self-supervised": {"backbone": SMALL},
     "algorithm/latent-conditional": {"condition": {"use": "latent", "encoder": "features", "samples": 8}},
+    "algorithm/evaluation": {"metrics": []},
     "algorithm/cyclegan": {
         "translator": {"use": "resnet", "channels": 4, "blocks": 1},
         "discriminator": {"use": "patch", "channels": 4, "layers": 1},

@@ -945,6 +945,7 @@ CASES: dict[str, dict[str, Any]] = {
                 {"use": "diversity", "samples": 60},
             ],
             "every": 1,
+            "best": "diversity",
         },
     ),
     "metrics of an encoder": {
@@ -970,6 +971,24 @@ CASES: dict[str, dict[str, Any]] = {
                     ],
                     "every": 1,
                 },
+            },
+        },
+    },
+    "measured by other stages": {
+        **gan(),
+        "stages": {
+            **gan()["stages"],
+            "sampled": {
+                "use": "evaluation",
+                "of": "gan",
+                "sampler": "truncation",
+                "metrics": [{"use": "diversity", "samples": 60}],
+            },
+            "images": {
+                "use": "evaluation",
+                "of": "$OPTIONS_DATA/flat",
+                "fit": "stretch",
+                "metrics": [{"use": "diversity", "samples": 4}],
             },
         },
     },
@@ -1134,26 +1153,29 @@ def test_trains(
     assert list(weights) == list(run) == list(CASES[case]["stages"])
     for stage, folder in run.folders.items():
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        assert {line["iteration"] for line in lines} == {1, 2}
+        trains = CASES[case]["stages"][stage]["use"] != "evaluation"
+        assert {line["iteration"] for line in lines} == ({1, 2} if trains else {0})
         assert all(math.isfinite(value) for line in lines for value in line.values())
-        learns = CASES[case]["stages"][stage].get("encoder") != "untrained"
+        learns = trains and CASES[case]["stages"][stage].get("encoder") != "untrained"
         assert any(name.startswith("loss/") for name in lines[0]) == learns
         for name, (before, after) in weights[stage].items():
             moved = any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
             assert moved == learns, (stage, name)
             assert all(new.isfinite().all() for new in after), (stage, name)
-        evaluate = CASES[case]["stages"][stage].get("evaluate", {"metrics": []})
+        evaluate = CASES[case]["stages"][stage].get("evaluate", {})
+        metrics = evaluate.get("metrics", CASES[case]["stages"][stage].get("metrics", ()))
         measured = run.metrics(stage)
-        assert {metric_of(name) for name in measured} == {metric["use"] for metric in evaluate["metrics"]}
+        assert {metric_of(name) for name in measured} == {metric["use"] for metric in metrics}
         assert all(math.isfinite(metric["value"]) for metric in measured.values())
         if evaluate.get("every") == 1:
-            assert set(measured) <= {name[7:] for name in lines[1] if name.startswith("metric/")}
+            last = {name for name in measured if not name.endswith("+best")}
+            assert last <= {name[7:] for name in lines[1] if name.startswith("metric/")}
     assert [record.message for record in caplog.records if "failed in" in record.message] == []
 
 
 def metric_of(name: str) -> str:
     """``fid@inception`` is of ``fid``, ``neighbours.1`` of ``neighbours``."""
-    return re.split("[@.]", name)[0]
+    return re.split("[@.+]", name)[0]
 
 
 def test_samplers_sample(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="of the draws; t
 SamplerOption = Annotated[
     str | None, typer.Option("--sampler", help="a sampler, such as truncation or '{use: truncation, strength: 0.5}'")
 ]
+Best = Annotated[
+    bool, typer.Option("--best", help="with the weights that were best by the spec's metric, not the last")
+]
 Output = Annotated[Path, typer.Option("-o", help="a .png grid or an .npz file")]
 
 
@@ -330,6 +333,7 @@ def sample(
     condition: Condition = None,
     seed: Seed = None,
     sampler: SamplerOption = None,
+    best: Best = False,
     output: Output = Path("samples.png"),
     stage: StageOption = None,
     set_: Set = None,
@@ -346,7 +350,7 @@ def sample(
     _explored(
         output,
         *draw_picture(
-            *(run, stage, set_ or (), runs, device, output, sampler),
+            *(run, stage, set_ or (), runs, device, output, sampler, best),
             lambda trained, given: Preview(trained.sample(number, **asked, **given), math.ceil(math.sqrt(number))),
         ),
     )
@@ -363,6 +367,7 @@ def interpolate(
     condition: Condition = None,
     seed: Seed = None,
     sampler: SamplerOption = None,
+    best: Best = False,
     output: Output = Path("interpolation.png"),
     stage: StageOption = None,
     set_: Set = None,
@@ -383,7 +388,7 @@ def interpolate(
     _explored(
         output,
         *draw_picture(
-            *(run, stage, set_ or (), runs, device, output, sampler),
+            *(run, stage, set_ or (), runs, device, output, sampler, best),
             lambda trained, given: trained.interpolate(number, **options, **given),
         ),
     )
@@ -401,6 +406,7 @@ def arithmetic(
     condition: Condition = None,
     seed: Seed = None,
     sampler: SamplerOption = None,
+    best: Best = False,
     output: Output = Path("arithmetic.png"),
     stage: StageOption = None,
     set_: Set = None,
@@ -422,7 +428,7 @@ def arithmetic(
     _explored(
         output,
         *draw_picture(
-            *(run, stage, set_ or (), runs, device, output, sampler),
+            *(run, stage, set_ or (), runs, device, output, sampler, best),
             lambda trained, given: trained.arithmetic(added, taken, **options, **given),
         ),
     )
@@ -443,6 +449,7 @@ def traverse(
     condition: Condition = None,
     seed: Seed = None,
     sampler: SamplerOption = None,
+    best: Best = False,
     output: Output = Path("traversal.png"),
     stage: StageOption = None,
     set_: Set = None,
@@ -461,7 +468,7 @@ def traverse(
     _explored(
         output,
         *draw_picture(
-            *(run, stage, set_ or (), runs, device, output, sampler),
+            *(run, stage, set_ or (), runs, device, output, sampler, best),
             lambda trained, given: trained.traverse(group or None, axis or None, **options, **given),
         ),
     )
@@ -481,6 +488,7 @@ def evaluate(
         list[str] | None, typer.Option(help="a metric, such as fid or '{use: fid, samples: 1000}'")
     ] = None,
     sampler: SamplerOption = None,
+    best: Best = False,
     stage: StageOption = None,
     set_: Set = None,
     runs: Runs = Path("runs"),
@@ -489,12 +497,13 @@ def evaluate(
 ) -> None:
     """The metrics of a trained stage: named ones are measured, else what was measured is shown.
 
-    With a sampler it draws the samples; the metrics are those of the stage's spec, unless some are named.
+    With a sampler it draws the samples; with a sampler or --best the metrics are those of the stage's spec, unless some
+    are named.
     """
     from ganvas.cli.reporting import metric_lines
     from ganvas.runs.finding import evaluate_run
 
-    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say, sampler)
+    name, metrics = evaluate_run(run, stage, metric or (), set_ or (), runs, device, _say, sampler, best=best)
     if as_json:
         typer.echo(json.dumps(metrics))
         return

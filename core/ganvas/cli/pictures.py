@@ -28,12 +28,13 @@ def draw_picture(
     device: str,
     output: Path,
     sampler: str | None,
+    best: bool,
     draw: Callable[[TrainedStage, dict[str, Any]], Preview],
 ) -> tuple[str, Preview, str]:
     """Opens a stage, draws a picture of it and writes that to ``output``.
 
     Args:
-        run, stage, settings, runs, device, sampler: as on the command line.
+        run, stage, settings, runs, device, sampler, best: as on the command line.
         draw: the picture of a stage; the mapping holds its ``sampler``.
 
     Returns:
@@ -44,7 +45,7 @@ def draw_picture(
     """
     if output.suffix not in (".png", ".npz"):
         raise typer.BadParameter(f"{output} must end in .png or .npz")
-    found, name = find_run(run, stage, settings, runs, device)
+    found, name = find_run(run, stage, settings, runs, device, best=best)
     with one_line(run):
         drawing = find_sampler(found, name, sampler) if sampler is not None else None
         picture = draw(found[name], {"sampler": drawing})

@@ -83,6 +83,8 @@ class ConsoleReporter(Reporter):
 
         with _watching(show, self.seconds):
             yield
+        if not progress.steps:
+            return
         self.say(
             f"{name}: {progress.index}/{progress.steps}, {time.monotonic() - begun:.0f} s, {_losses(progress.scalars)}"
         )

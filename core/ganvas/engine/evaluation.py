@@ -193,38 +193,39 @@ def measure(
     metrics: Sequence[Metric],
     average: Average | None,
     *,
-    averaged: bool,
     sampler: Mapping[str, Any] | str = "none",
-) -> tuple[dict[str, dict[str, Any]], dict[str, Preview], list[str]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, Preview], dict[int, str]]:
     """Measures a stage.
 
     Args:
         average: swapped in while measuring; None where the averaged weights are in place already.
-        averaged: whether what is measured are averaged weights, for the protocol.
         sampler: how the stage's sampler stands in the protocol of what is measured on samples.
 
     Returns:
-        Name -> value, deviation, better, protocol; the metrics' pictures by name; a line for each metric that failed.
+        Name -> value, deviation, better, protocol; the metrics' pictures by name; a line for each metric that failed,
+        by its place among the metrics.
     """
     found: dict[str, dict[str, Any]] = {}
     pictures: dict[str, Preview] = {}
-    failures: list[str] = []
+    failures: dict[int, str] = {}
     randomness = Randomness(stage.seed, stage.device)
     modes = evaluating(stage.algorithm)
     with torch.no_grad(), modes, average.applied() if average is not None else nullcontext():
-        for metric in metrics:
+        for place, metric in enumerate(metrics):
             name = getattr(metric, "component_name", type(metric).__name__)
             randomness.at("metric", name)
             try:
                 measured: Mapping[str, Measurement] = metric.measure(stage)
                 pictures |= metric.previews()
-            except (MissingData, ValueError) as error:
-                failures.append(f"the metric {name!r} was not measured: {error}")
+            except Exception as error:  # whatever went wrong in it, the stage is trained and the others are measured
+                said = str(error) if isinstance(error, MissingData | ValueError) else f"{type(error).__name__}: {error}"
+                failures[place] = f"the metric {name!r} was not measured: {said}"
                 continue
             protocol = {
                 **metric.protocol,
                 **({"sampler": sampler} if "sample" in metric.needs else {}),
-                "average": averaged,
+                "state": "last",
+                "average": average is not None or stage.algorithm.holds_average,
                 "seed": stage.seed,
                 "ganvas": ganvas.__version__,
                 "torch": torch.__version__,

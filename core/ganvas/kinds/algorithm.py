@@ -183,11 +183,15 @@ class Algorithm(nn.Module):
         needs: fields that the dataset must have.
         optimizers: what each optimizer is unless the spec says otherwise, as it would stand there.
         averaged: the networks that ``ema`` averages unless the spec names others.
+        steps: iterations of a stage that trains nothing: 0, and a spec names none; None where the spec says how many.
+        holds_average: whether the weights in place are averaged ones; None where nobody knows.
     """
 
     gives: ClassVar[Mapping[str, type]] = {}
     optimizers: ClassVar[Mapping[str, Any] | str] = {"use": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}
     averaged: ClassVar[Sequence[str]] = ()
+    steps: ClassVar[int | None] = None
+    holds_average: bool | None = False
 
     def __init__(self, data: Data) -> None:
         super().__init__()
@@ -218,6 +222,15 @@ class Algorithm(nn.Module):
         """What ``gives`` promises, by name."""
         networks = self.networks()
         return {name: networks[name] for name in self.gives}
+
+    @classmethod
+    def offers(cls) -> Mapping[str, type]:
+        """What a later stage may ask for, by name and kind: what it ``gives``, and itself as a whole, under no name."""
+        return {**cls.gives, "": cls}
+
+    def product(self, name: str) -> nn.Module:
+        """One of what it ``offers``."""
+        return self.products()[name] if name else self
 
     def draw(self, number: int, condition: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """What samples are made from: latents (number, D) from their prior, and conditions.

@@ -10,7 +10,7 @@ given. In one that ``extends`` another, both may stand there instead; these defi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -59,7 +59,7 @@ class Schemas:
         definitions: by ``kind``, ``kind/name``, and the same behind ``changed/``.
     """
 
-    def __init__(self, host: Host, extra: Mapping[str, Mapping[str, Option]]) -> None:
+    def __init__(self, host: Host, extra: Mapping[str, Callable[[type], Mapping[str, Option]]]) -> None:
         self.host = host
         self.extra = extra
         self.definitions: dict[str, Schema] = {}
@@ -129,10 +129,9 @@ class Schemas:
             found = self._components[kind] = {}
             for entry in self.host.entries(kind):
                 try:
-                    found[spec_name(self.host, entry)] = {
-                        **options_of(self.host.resolve(entry)),
-                        **self.extra.get(kind, {}),
-                    }
+                    component = self.host.resolve(entry)
+                    further = self.extra[kind](component) if kind in self.extra else {}
+                    found[spec_name(self.host, entry)] = {**options_of(component), **further}
                 except BrokenComponent:
                     continue
         return self._components[kind]

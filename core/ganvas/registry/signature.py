@@ -77,18 +77,24 @@ class UseForm(Form):
         return self.kind
 
 
+_STAGE = {"algorithm": "stage"}  # what a spec calls one
+
+
 @dataclass
 class TrainedForm(Form):
     """What an earlier stage trained: its name, ``stage.part``, or a finished stage's folder.
 
     Attributes:
-        kinds: those that will do; empty for a whole stage.
+        kinds: those that will do; empty for any stage.
+        files: whether a folder of other files will do as well.
     """
 
     kinds: tuple[str, ...]
+    files: bool = False
 
     def describe(self) -> str:
-        return f"trained {alternatives(self.kinds or ('stage',))}"
+        words = [_STAGE.get(kind, kind) for kind in self.kinds or ("stage",)]
+        return f"trained {alternatives(words)}" + (" or a folder" if self.files else "")
 
 
 @dataclass
@@ -330,8 +336,15 @@ def _form(hint: Any, metadata: tuple[Any, ...] = ()) -> tuple[Form, FieldInfo | 
         if len(trained) > 1:  # one name that may stand for either: what the stage gives decides
             either = TrainedForm(tuple(kind for form in trained for kind in form.kinds))
             forms = (either, *(form for form in forms if form not in trained))
-            if len(forms) == 1 and not none:
-                return either, field
+        if trained and (files := next((form for form in forms if isinstance(form, Leaf) and form.hint is Path), None)):
+            # A path may be a stage's folder or another: what lies in it decides.
+            forms = tuple(
+                TrainedForm(form.kinds, files=True) if isinstance(form, TrainedForm) else form
+                for form in forms
+                if form is not files
+            )
+        if len(forms) == 1 and not none:
+            return forms[0], field
         return (OneOf(forms, none)), field
     if origin in (list, Sequence, typing.Sequence) and _mentions_component(hint):
         return ListOf((_form(arguments[0])[0],)), field

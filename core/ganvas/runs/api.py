@@ -55,15 +55,19 @@ def check(spec: str | Path, overrides: Mapping[str, Any] | None = None) -> Repor
     return check_experiment(read(spec, overrides=overrides))
 
 
-def load(run: str | Path, device: str = "cpu") -> Run:
-    """Opens what was trained: an experiment's folder, or one stage's. Raises ``ResourceError``."""
+def load(run: str | Path, device: str = "cpu", *, best: bool = False) -> Run:
+    """Opens what was trained: an experiment's folder, or one stage's. Raises ``ResourceError``.
+
+    Args:
+        best: the weights that were best by the metric which ``evaluate: {best: …}`` names, instead of the last ones.
+    """
     folder = Path(run)
     if (folder / "last.json").is_file():
         stages = json.loads((folder / "last.json").read_text())["stages"]
-        return Run({name: (folder / path).resolve() for name, path in stages.items()}, choose_device(device))
+        return Run({name: (folder / path).resolve() for name, path in stages.items()}, choose_device(device), best=best)
     opened = StageFolder.open(folder)
     if opened.record.get("stage"):
-        return Run({opened.record["stage"]: folder.resolve()}, choose_device(device))
+        return Run({opened.record["stage"]: folder.resolve()}, choose_device(device), best=best)
     raise ResourceError(
         f"{folder} is neither an experiment's folder (with a last.json) nor a stage's (with a stage.json)"
     )

@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
+from ganvas.engine.evaluation import TrainedStage
 from ganvas.engine.training import check_updates
 from ganvas.kinds.algorithm import Algorithm, flat
 from ganvas.kinds.data import Data, MissingData
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
+from ganvas.runs.loading import build_sampler
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import DatasetSpec, Experiment, StageSpec
 from ganvas.spec.sweep import Choice, blamed
@@ -113,7 +115,7 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
     def trained(reference: StageReference) -> Any:
         if reference.stage is not None:
             assert reference.part is not None
-            return algorithms[reference.stage].products()[reference.part]
+            return algorithms[reference.stage].product(reference.part)
         if opened is None:
             raise MissingData(f"{reference.text} is looked at when training starts")
         return opened(reference)
@@ -214,10 +216,14 @@ def _lacks(component: Component, field_name: str, data: Data) -> Problem:
 
 
 def _metrics(stage: StageSpec, data: Data, algorithm: Algorithm, builder: Builder, report: Report) -> list[Problem]:
-    """Builds the metrics too; a metric that this algorithm cannot serve is a mistake of the spec."""
+    """Builds the metrics too, and the sampler; one that this algorithm cannot serve is a mistake of the spec."""
     problems: list[Problem] = []
-    evaluate = stage.settings.options.get("evaluate")
-    for component in evaluate.metrics if evaluate is not None else ():
+    if stage.sampler is not None:
+        try:
+            build_sampler(stage.sampler, TrainedStage(stage.name, algorithm, data, torch.device("meta"), stage.seed))
+        except Mistakes as mistakes:
+            problems += mistakes.problems
+    for component in stage.metrics:
         try:
             metric = builder.build(component, data)
         except Mistakes as mistakes:

@@ -25,7 +25,6 @@ from ganvas.engine.files import write_atomically
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
-from ganvas.kinds.evaluation import Sampler
 from ganvas.kinds.networks import place
 from ganvas.kinds.options import Scheduled
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
@@ -33,6 +32,7 @@ from ganvas.registry.hooks import StageRecord
 from ganvas.runs import keys
 from ganvas.runs.checking import check_experiment
 from ganvas.runs.folders import (
+    BEST,
     MODEL,
     StageFolder,
     claim,
@@ -43,7 +43,7 @@ from ganvas.runs.folders import (
     to_yaml,
 )
 from ganvas.runs.lifecycle import Hooks
-from ganvas.runs.loading import model_tree, open_stage, open_used, product_of, start_from
+from ganvas.runs.loading import build_sampler, model_tree, open_stage, open_used, product_of, start_from
 from ganvas.runs.lock import Lock
 from ganvas.spec.build import Builder, derived_seed, fork_random
 from ganvas.spec.experiment import Experiment, StageSpec
@@ -54,7 +54,6 @@ __all__ = [
     "Reporter",
     "Session",
     "StageResult",
-    "build_sampler",
     "locate",
     "measure_folder",
     "train_experiment",
@@ -171,15 +170,14 @@ class Session:
 
     def unmeasured(self, stage: StageSpec, folder: StageFolder) -> list[Component]:
         """Metrics that the spec asks for and the finished folder has not."""
-        evaluate = stage.settings.options.get("evaluate")
         measured = folder.record.get("measured", [])
-        return [c for c in (evaluate.metrics if evaluate is not None else ()) if self.asked(c) not in measured]
+        return [component for component in stage.metrics if self.asked(component) not in measured]
 
     def trained(self, reference: StageReference) -> Any:
         algorithm = self.opened(reference).algorithm
         part = reference.part if reference.stage is not None else product_of(algorithm, reference)
         assert part is not None
-        return algorithm.products()[part]
+        return algorithm.product(part)
 
     def used(self, stage: StageSpec) -> dict[str, Any]:
         """The models of the stages that this one uses, to be kept inside its own."""
@@ -313,7 +311,7 @@ def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mappi
         done = shorter.record["steps"]
         if not shorter.record.get("length_read", True):
             reporter.say(f"{stage.name}: going on from {done} iterations in {shorter.path}")
-            for name in ("checkpoints", "metrics.jsonl", "samples"):
+            for name in ("checkpoints", "metrics.jsonl", "samples", BEST):
                 source = shorter.path / name
                 if source.is_dir():
                     shutil.copytree(source, folder.path / name, dirs_exist_ok=True)
@@ -321,6 +319,8 @@ def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mappi
                     shutil.copy2(source, folder.path / name)
             for source in shorter.path.glob("events.out.tfevents.*"):
                 shutil.copy2(source, folder.path / source.name)
+            if "best" in shorter.record:
+                folder.write(best=shorter.record["best"])
             return
         reporter.say(
             f"{stage.name}: training anew, because something in it follows the number of steps "
@@ -341,6 +341,11 @@ def _reuse(session: Session, stage: StageSpec, folder: StageFolder) -> StageResu
     lacking = session.unmeasured(stage, folder)
     session.reporter.say(f"{stage.name}: trained already, in {folder.path}")
     folder.touch()
+    if (best := stage.best) is not None and "best" not in folder.record:
+        session.reporter.warn(
+            f"{stage.name}: the weights that were best by {best} were not kept when it was trained; "
+            f"`--fresh {stage.name}` trains anew"
+        )
     if lacking:
         warn = session.reporter.warn
         measure_folder(session.experiment, stage.name, folder, lacking, session.device, warn, session.folders)
@@ -356,47 +361,45 @@ def measure_folder(
     warn: Callable[[str], None],
     folders: Mapping[str, Path],
     sampler: Component | None = None,
+    *,
+    best: bool = False,
 ) -> dict[str, Any]:
     """Measures a finished stage and keeps the numbers with it, those of a sampler beside those without one.
 
     Args:
         folders: of the stages that the metrics may need.
         sampler: draws the samples; the stage itself otherwise.
+        best: the best weights are measured, not the last ones; their numbers stand beside the others, too.
     """
     reporter = Reporter()
-    reporter.warn = warn  # type: ignore[method-assign]
+    reporter.warn = reporter.say = warn  # type: ignore[method-assign]
     session = Session(experiment, folder.path, device, reporter, folders=folders)
     stage = experiment.stages[name]
-    opened = open_stage(folder.path, device)
+    opened = open_stage(folder.path, device, best=best)
     opened.data.attach(session.data(stage).dataset)
-    averaged = stage.settings.options.get("ema") is not None
-    if sampler is not None:
-        opened.sampler = build_sampler(sampler, opened)
-    metrics, drawn = _measure(session, stage, opened, components, None, averaged=averaged, sampler=sampler)
+    metrics, drawn, done = _measure(session, stage, opened, components, None, sampler)
     by: dict[str, Any] = {}
+    if best:
+        by = {"state": "best"}
+        metrics = _of_best(metrics, folder.record["best"]["metric"])
+        drawn = {f"{picture}+best": found for picture, found in drawn.items()}
     if sampler is not None:
         told = _told(sampler)
-        by = {"sampler": sampler.plain()}
+        by |= {"sampler": sampler.plain()}
         metrics = {f"{metric}+{told}": found for metric, found in metrics.items()}
         drawn = {f"{picture}+{told}": found for picture, found in drawn.items()}
-        if opened.sampler is not None and (said := opened.sampler.report()):
-            warn(f"{name}: {said}")
     _save_pictures(folder, stage.settings.options["steps"], drawn)
     measured = folder.record.get("measured", [])
-    asked = [session.asked(component) | by for component in components]
+    asked = [session.asked(component) | by for component in done]
     new = [entry for entry in asked if entry not in measured]
     folder.write(metrics=folder.metrics | metrics, measured=measured + new)
     return metrics
 
 
-def build_sampler(component: Component, stage: TrainedStage) -> Sampler:
-    """A sampler over a trained stage. Raises ``Mistakes`` where it cannot draw from this one."""
-    sampler: Sampler = Builder(stage.seed).build(component, stage)
-    try:
-        sampler.check(stage.algorithm)
-    except ValueError as error:
-        raise Mistakes([Problem(component.place, component.path, str(error))]) from None
-    return sampler
+def _of_best(metrics: Mapping[str, Any], chosen_by: str) -> dict[str, Any]:
+    """Numbers as those of the weights that are best by one of them: ``fid@inception+best``."""
+    state = {"state": f"best by {chosen_by}"}
+    return {f"{name}+best": found | {"protocol": found["protocol"] | state} for name, found in metrics.items()}
 
 
 def _told(sampler: Component) -> str:
@@ -448,13 +451,28 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         _save_pictures(folder, index, previews)
         hooks("ganvas_images", stage=record, index=index, images=images, previews=previews)
 
+    def keep_if_best(index: int, found: Mapping[str, Any], average: Average | None) -> None:
+        if stage.best is None or (name := _chosen_by(stage.name, stage.best, found, reporter.warn)) is None:
+            return
+        value, better = found[name]["value"], found[name]["better"]
+        known = folder.record.get("best")
+        if math.isnan(value) or (known and (value >= known["value"] if better == "lower" else value <= known["value"])):
+            return
+        save_model(BEST, average)
+        numbers = _of_best(found, name)
+        folder.write(best={"metric": name, "value": value, "iteration": index, "metrics": numbers})
+
+    def save_model(file: str, average: Average | None) -> None:
+        kept = average.state() if average is not None else None
+        states.save(folder.path / file, model_tree(algorithm, kept, data, session.used(stage)))
+
     def measure_now(index: int, average: Average | None) -> dict[str, float]:
         live.forget()
         progress.doing = "measuring"
-        assert evaluate is not None  # else there is no cadence to be called at
-        found, drawn = _measure(session, stage, live, evaluate.metrics, average, averaged=average is not None)
+        found, drawn, _ = _measure(session, stage, live, stage.metrics, average)
         if drawn:
             pictures(index, index * settings["batch_size"], drawn)
+        keep_if_best(index, found, average)
         progress.doing = ""
         return {f"metric/{name}": value["value"] for name, value in found.items()}
 
@@ -498,19 +516,19 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
     live.forget()
     metrics: dict[str, Any] = {}
     drawn: dict[str, Preview] = {}
-    wanted = list(evaluate.metrics) if evaluate is not None else []
+    wanted = stage.metrics
     folder.write(length_read=outcome.length_read)
-    states.save(
-        folder.path / MODEL,
-        model_tree(algorithm, average.state() if average is not None else None, data, session.used(stage)),
-    )
+    save_model(MODEL, average)
+    done: list[Component] = []
     if wanted:
         reporter.say(f"{stage.name}: measuring {', '.join(component.name for component in wanted)}")
-        metrics, drawn = _measure(session, stage, live, wanted, average, averaged=average is not None)
+        metrics, drawn, done = _measure(session, stage, live, wanted, average)
+        keep_if_best(settings["steps"], metrics, average)
+        metrics |= folder.record.get("best", {}).get("metrics", {})
         images = settings["steps"] * settings["batch_size"]
-        values = {f"metric/{name}": found["value"] for name, found in metrics.items()}
+        values = {f"metric/{name}": found["value"] for name, found in metrics.items() if not name.endswith("+best")}
         hooks("ganvas_scalars", stage=record, index=settings["steps"], images=images, scalars=values)
-    folder.write(metrics=metrics, measured=[session.asked(component) for component in wanted])
+    folder.write(metrics=metrics, measured=[session.asked(component) for component in done])
     if drawn := drawn | portrait(live, average, reporter.warn):
         pictures(settings["steps"], settings["steps"] * settings["batch_size"], drawn)
     hooks("ganvas_stage_finished", stage=record, metrics=metrics)
@@ -534,17 +552,21 @@ def _measure(
     live: TrainedStage,
     components: Sequence[Component],
     average: Average | None,
-    *,
-    averaged: bool,
     sampler: Component | None = None,
-) -> tuple[dict[str, Any], dict[str, Preview]]:
-    """Numbers and pictures by name; a metric that fails is warned of."""
+) -> tuple[dict[str, Any], dict[str, Preview], list[Component]]:
+    """Numbers and pictures by name, and which were measured; a metric that fails is warned of.
+
+    Without a sampler the stage's own draws.
+    """
+    sampler = sampler or stage.sampler
+    live.sampler = None if sampler is None else build_sampler(sampler, live)
     builder = Builder(stage.seed, session.trained)
     data = session.data(stage)
-    metrics = []
+    metrics, measured = [], []
     for component in components:
         try:
             metrics.append(builder.build(component, data))
+            measured.append(component)
         except MissingData as error:  # weights that could not be fetched: training goes on
             session.reporter.warn(f"{stage.name}: the metric {component.name!r} was not measured: {error}")
     for _, made in builder.built:
@@ -552,10 +574,25 @@ def _measure(
             made.to(session.device)
     _prepare(builder, data, stage.seed, session.device)
     how = "none" if sampler is None else sampler.plain()
-    found, drawn, failures = measure(live, metrics, average, averaged=averaged, sampler=how)
-    for line in failures:
+    found, drawn, failures = measure(live, metrics, average, sampler=how)
+    for line in failures.values():
         session.reporter.warn(f"{stage.name}: {line}")
-    return found, drawn
+    if live.sampler is not None and (said := live.sampler.report()):
+        session.reporter.say(f"{stage.name}: {said}")
+    return found, drawn, [component for place, component in enumerate(measured) if place not in failures]
+
+
+def _chosen_by(stage: str, best: str, found: Mapping[str, Any], warn: Callable[[str], None]) -> str | None:
+    """The number that is meant by ``best: fid`` or ``best: precision-recall.precision``; None where there is none."""
+
+    def plainly(name: str) -> str:
+        metric, _, rest = name.partition("@")
+        return metric + (f".{rest.rpartition('.')[2]}" if "." in rest else "")
+
+    fitting = [name for name in found if best in (name, plainly(name), name.partition("@")[0].partition(".")[0])]
+    if len(fitting) > 1:
+        warn(f"{stage}: best: {best} may mean {' or '.join(fitting)}: write one of them; no best weights are kept")
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _save_pictures(folder: StageFolder, index: int, previews: Mapping[str, Preview]) -> None:

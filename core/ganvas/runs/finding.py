@@ -14,9 +14,9 @@ from ganvas.kinds.evaluation import Sampler
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean, parse
 from ganvas.registry.plugins import Host
 from ganvas.runs.api import choose_device, load, read
-from ganvas.runs.experiment import build_sampler, locate, measure_folder
+from ganvas.runs.experiment import locate, measure_folder
 from ganvas.runs.folders import StageFolder
-from ganvas.runs.loading import Run, open_stage, read_folder
+from ganvas.runs.loading import Run, build_sampler, open_stage, read_folder
 from ganvas.runs.table import TrainedRun
 from ganvas.spec.experiment import StageSpec, find_reference
 from ganvas.spec.validate import Component, Validator
@@ -24,15 +24,17 @@ from ganvas.spec.validate import Component, Validator
 __all__ = ["evaluate_run", "find_run", "find_sampler", "samples_of_both"]
 
 
-def find_run(run: str, stage: str | None, settings: Sequence[str], runs: Path, device: str) -> tuple[Run, str]:
+def find_run(
+    run: str, stage: str | None, settings: Sequence[str], runs: Path, device: str, *, best: bool = False
+) -> tuple[Run, str]:
     """The run and the name of the stage that is meant. Raises ``Mistakes`` or ``ResourceError``."""
     folder = Path(run)
     if folder.is_dir():
-        found = load(folder, device)
+        found = load(folder, device, best=best)
     else:
         experiment = read(run, settings)
         folders = locate(experiment, runs)
-        found = Run(folders, choose_device(device))
+        found = Run(folders, choose_device(device), best=best)
         lacking = [name for name in experiment.stages if name not in folders and name == (stage or name)]
         if lacking and (stage is not None or not folders or list(experiment.stages)[-1] not in folders):
             raise ResourceError(f"{lacking[-1]} of {run} is not trained yet: run `ganvas train {run}`")
@@ -51,29 +53,33 @@ def evaluate_run(
     device: str,
     warn: Callable[[str], None],
     sampler: str | None = None,
+    *,
+    best: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """The stage's name, and its numbers: those of ``metrics``, measured now, or those measured before.
 
     Args:
         sampler: draws the samples that are measured; the metrics are those of the stage's spec then, if none is named.
+        best: measures the best weights instead of the last ones; the metrics are those of the stage's spec, likewise.
     """
     found, name = find_run(run, stage, settings, runs, device)
     folder = StageFolder.open(found.folders[name])
-    if not metrics and sampler is None:
+    if not metrics and sampler is None and not best:
         return name, folder.metrics
     experiment = read_folder(folder)
     # What a metric may name: the stages of the run, and those that this one used.
     stages = {other: read_folder(StageFolder.open(path)).stages[other] for other, path in found.folders.items()}
     components = _given(experiment.host, "metric", metrics, {**experiment.stages, **stages})
     drawing: Component | None = None
+    if not metrics:
+        components = experiment.stages[name].metrics
     if sampler is not None:
         (drawing,) = _given(experiment.host, "sampler", [sampler], {})
-        evaluate = experiment.stages[name].settings.options.get("evaluate")
-        if not metrics and evaluate is not None:
-            components = [component for component in evaluate.metrics if "sample" in component.cls.needs]
+        if not metrics:
+            components = [component for component in components if "sample" in component.cls.needs]
         _check_sampled(components, drawing)
-    measured = measure_folder(experiment, name, folder, components, choose_device(device), warn, found.folders, drawing)
-    return name, measured
+    given = experiment, name, folder, components, choose_device(device), warn, found.folders
+    return name, measure_folder(*given, drawing, best=best)
 
 
 def find_sampler(found: Run, name: str, text: str) -> Sampler:

@@ -34,6 +34,7 @@ __all__ = [
 
 RECORD = "stage.json"
 MODEL = "model.safetensors"
+BEST = "best.safetensors"
 
 
 @dataclass

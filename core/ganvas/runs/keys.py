@@ -42,6 +42,8 @@ def key_parts(
             case GroupValue():
                 for name, inner in value.options.items():
                     add(inner, f"{path}.{name}")
+            case StageReference(files=Path() as files):
+                parts[path] = _folder_digest(files)
             case StageReference():
                 parts[path] = f"{key_of_reference(value)}{'.' + value.part if value.part else ''}"
             case Scheduled():
@@ -80,6 +82,14 @@ def key_of(parts: Mapping[str, str], *, without: str | None = None) -> str:
 def _file_digest(file: Path) -> str:
     with open(file, "rb") as content:
         return hashlib.file_digest(content, "blake2b").hexdigest()[:32]
+
+
+def _folder_digest(folder: Path) -> str:
+    """Of the names and contents of all files in it."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder)} {_file_digest(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def sources(stage: StageSpec, host: Host) -> dict[str, str]:

@@ -14,15 +14,16 @@ from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage
 from ganvas.kinds.algorithm import Algorithm
 from ganvas.kinds.data import Data
+from ganvas.kinds.evaluation import Sampler
 from ganvas.kinds.networks import place
-from ganvas.registry.documents import parse
+from ganvas.registry.documents import Mistakes, Problem, parse
 from ganvas.registry.plugins import Host
-from ganvas.runs.folders import MODEL, StageFolder
+from ganvas.runs.folders import BEST, MODEL, StageFolder
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment, parse_experiment
-from ganvas.spec.validate import StageReference
+from ganvas.spec.validate import Component, StageReference
 
-__all__ = ["Run", "model_tree", "open_stage", "open_used", "product_of", "read_folder", "start_from"]
+__all__ = ["Run", "build_sampler", "model_tree", "open_stage", "open_used", "product_of", "read_folder", "start_from"]
 
 
 def model_tree(algorithm: Algorithm, average: Mapping[str, Any] | None, data: Data, used: Mapping[str, Any]) -> Any:
@@ -30,16 +31,24 @@ def model_tree(algorithm: Algorithm, average: Mapping[str, Any] | None, data: Da
     return {"algorithm": algorithm.state_dict(), "average": average, "data": data.describe(), "used": dict(used)}
 
 
-def open_stage(path: Path, device: torch.device | str = "cpu") -> TrainedStage:
-    """A finished stage, with its averaged weights where they were kept. Raises ``ResourceError``."""
+def open_stage(path: Path, device: torch.device | str = "cpu", *, best: bool = False) -> TrainedStage:
+    """A finished stage, with its averaged weights where they were kept. Raises ``ResourceError``.
+
+    Args:
+        best: with those that were best by the metric that the spec names, instead of the last ones.
+    """
     folder = StageFolder.open(path)
     device = torch.device(device)
     if not folder.finished:
         raise ResourceError(f"{path} holds no finished stage: run `ganvas train {path}` to finish it")
+    if best and not (path / BEST).is_file():
+        raise ResourceError(
+            f"{path} holds no best weights: a stage keeps them as it trains with evaluate: {{every: N, best: METRIC}}"
+        )
     experiment = read_folder(folder)
     name = folder.record.get("stage") or list(experiment.stages)[-1]
     try:
-        tree = states.load(path / MODEL)
+        tree = states.load(path / (BEST if best else MODEL))
         with torch.device("cpu"):  # `check` opens folders while it builds everything else on the meta device
             algorithm, data = _restore(experiment, name, tree, device)
     except (BrokenState, KeyError, RuntimeError) as error:
@@ -76,17 +85,20 @@ def read_folder(folder: StageFolder) -> Experiment:
 def _restore(experiment: Experiment, name: str, tree: Any, device: torch.device) -> tuple[Algorithm, Data]:
     stage = experiment.stages[name]
     data = Data(None, tree["data"], device)
+    for reference in stage.references:
+        if reference.text in tree["used"] and reference.files is not None:  # a stage's folder that is gone since
+            reference.folder, reference.files = reference.files, None
 
     def trained(reference: StageReference) -> Any:
         if reference.stage is not None:
             inner, _ = _restore(experiment, reference.stage, tree["used"][reference.stage], device)
             assert reference.part is not None
-            return inner.products()[reference.part]
+            return inner.product(reference.part)
         held = tree["used"][reference.text]
         root = parse(held["spec"], reference.text, Path.cwd())
         outer = parse_experiment(root, experiment.host, reference.text, "experiment", opened=True)
         inner, _ = _restore(outer, held["stage"], held["tree"], device)
-        return inner.products()[product_of(inner, reference)]
+        return inner.product(product_of(inner, reference))
 
     algorithm: Algorithm = Builder(stage.seed, trained).build(stage.algorithm, data)
     place(algorithm, device)
@@ -94,13 +106,24 @@ def _restore(experiment: Experiment, name: str, tree: Any, device: torch.device)
     networks = algorithm.networks()
     for network, state in (tree["average"] or {}).items():
         networks[network].load_state_dict(state)
+        algorithm.holds_average = True
     algorithm.eval().requires_grad_(False)
     return algorithm, data
 
 
+def build_sampler(component: Component, stage: TrainedStage) -> Sampler:
+    """A sampler over a trained stage. Raises ``Mistakes`` where it cannot draw from this one."""
+    sampler: Sampler = Builder(stage.seed).build(component, stage)
+    try:
+        sampler.check(stage.algorithm)
+    except ValueError as error:
+        raise Mistakes([Problem(component.place, component.path, str(error))]) from None
+    return sampler
+
+
 def product_of(algorithm: Algorithm, reference: StageReference) -> str:
     """Which product a reference to a folder means: the one of the kind asked for."""
-    fitting = [name for name, cls in algorithm.gives.items() if reference.fits(cls)]
+    fitting = [name for name, cls in algorithm.offers().items() if reference.fits(cls)]
     if len(fitting) != 1:
         raise ResourceError(f"{reference.text} gives {len(fitting)} of the kind {reference.asked}, not one")
     return fitting[0]
@@ -124,18 +147,20 @@ class Run(Mapping[str, TrainedStage]):
 
     Attributes:
         folders: stage -> its folder.
+        best: whether stages are opened with their best weights instead of the last ones.
     """
 
-    def __init__(self, folders: Mapping[str, Path], device: torch.device | str = "cpu") -> None:
+    def __init__(self, folders: Mapping[str, Path], device: torch.device | str = "cpu", *, best: bool = False) -> None:
         self.folders = dict(folders)
         self.device = device
+        self.best = best
         self._open: dict[str, TrainedStage] = {}
 
     def __getitem__(self, name: str) -> TrainedStage:
         if name not in self.folders:
             raise KeyError(f"this run has no stage {name!r}, only {', '.join(self.folders)}")
         if name not in self._open:
-            self._open[name] = open_stage(self.folders[name], self.device)
+            self._open[name] = open_stage(self.folders[name], self.device, best=self.best)
         return self._open[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -346,6 +346,7 @@ def fill(rows: Sequence[Row], force: bool) -> list[Column]:
         variants: dict[str, list[_Entry]] = {}
         for entry in entries:
             variants.setdefault(json.dumps(entry.protocol, sort_keys=True), []).append(entry)
+        _join_unknown(variants)
         if len(variants) > 1 and not force:
             problems.append(Problem(Place(""), title, _unlike([same[0] for same in variants.values()])))
         fields = _fields([same[0].protocol for same in variants.values()])
@@ -357,6 +358,19 @@ def fill(rows: Sequence[Row], force: bool) -> list[Column]:
     if problems:
         raise Mistakes(problems)
     return columns
+
+
+def _join_unknown(variants: dict[str, list[_Entry]]) -> None:
+    """Numbers of images that nobody knows the weights of (``average`` is nothing) join those they do not contradict."""
+
+    def known(entries: list[_Entry]) -> dict[str, Any]:
+        return {name: value for name, value in entries[0].protocol.items() if name != "average"}
+
+    for text, entries in list(variants.items()):
+        if "average" in entries[0].protocol and entries[0].protocol["average"] is None:
+            others = [same for other, same in variants.items() if other != text and known(same) == known(entries)]
+            if len(others) == 1:
+                others[0].extend(variants.pop(text))
 
 
 def _fill(rows: Sequence[Row], column: Column, entries: Iterable[_Entry]) -> None:

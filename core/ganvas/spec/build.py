@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -84,6 +85,8 @@ class Builder:
             case Component():
                 options = (value.cls, value.name, value.options, value.path)
                 return Use(*options, lambda use, call, given: self.build(value, *given, call=call))
+            case StageReference(files=Path() as files):
+                return files
             case StageReference():
                 if self.trained is None:
                     raise Mistakes([Problem(value.place, value.path, "nothing is trained here")])

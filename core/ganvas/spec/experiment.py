@@ -16,7 +16,7 @@ from ganvas.registry.documents import Mistakes, Node, Place, Problem, did_you_me
 from ganvas.registry.plugins import Host
 from ganvas.registry.signature import alternatives, options_of
 from ganvas.spec.source import expand_path, load_source
-from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
+from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings, settings_of
 from ganvas.spec.sweep import Choice, axes_of, blamed, combinations
 from ganvas.spec.validate import Component, GroupValue, StageReference, Validator, plain_value, shown
 
@@ -52,9 +52,31 @@ class StageSpec:
         """Names of the stages it uses, each once."""
         return list(dict.fromkeys(ref.stage for ref in self.references if ref.stage is not None))
 
+    @property
+    def metrics(self) -> list[Component]:
+        """What is measured of it: as ``evaluate`` says, and what the algorithm itself has as options."""
+        evaluate = self.settings.options.get("evaluate")
+        return [*(evaluate.metrics if evaluate is not None else ()), *self._own("metric")]
+
+    @property
+    def best(self) -> str | None:
+        """The metric by which the best weights are kept."""
+        evaluate = self.settings.options.get("evaluate")
+        return None if evaluate is None else evaluate.options.get("best")
+
+    @property
+    def sampler(self) -> Component | None:
+        """What draws the samples that are measured, where the algorithm has one among its options."""
+        return next(iter(self._own("sampler")), None)
+
+    def _own(self, kind: str) -> list[Component]:
+        options = [option if isinstance(option, list) else [option] for option in self.algorithm.options.values()]
+        return [one for some in options for one in some if isinstance(one, Component) and one.kind == kind]
+
     def plain(self) -> dict[str, Any]:
         """As it would stand in a complete spec."""
-        settings = {name: plain_value(value) for name, value in self.settings.options.items()}
+        asked = settings_of(self.algorithm.cls)
+        settings = {name: plain_value(value) for name, value in self.settings.options.items() if name in asked}
         return {**self.algorithm.plain(), **settings}
 
 
@@ -175,9 +197,16 @@ def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, ke
         {key: inner for key, inner in node.value.items() if key in engine}, key_place, node.base, dict(node.keys)
     )
     chosen = GroupValue({}, engine)
-    validator.options(own, engine, path, "a stage", chosen.options)
+    asked = settings_of(None if algorithm is None else algorithm.cls)
+    validator.options(own, asked, path, "a stage", chosen.options)
     if algorithm is None:
         return None
+    if "steps" not in asked:
+        chosen.options["steps"] = algorithm.cls.steps  # type: ignore[attr-defined]
+        if "steps" in own.value:
+            message = f"the algorithm {algorithm.name!r} trains nothing: leave steps out"
+            validator.problem(node.keys["steps"], f"{path}.steps", message)
+    _check_best(validator, chosen.options.get("evaluate"), node, f"{path}.evaluate")
     if chosen.options.get("optimizers") is None:
         default, form = getattr(algorithm.cls, "optimizers", "adam"), engine["optimizers"].form
         chosen.options["optimizers"] = validator.default(
@@ -192,6 +221,21 @@ def _stage(validator: Validator, name: str, node: Node, settings: GroupValue, ke
     seed = chosen.options.get("seed")
     seed = settings.options.get("seed", 0) if seed is None else seed
     return StageSpec(name, algorithm, chosen, dataset, seed, key_place, node, validator.references[first:])
+
+
+def _check_best(validator: Validator, evaluate: GroupValue | None, node: Node, path: str) -> None:
+    """The weights that are best by a metric can be kept if it is measured while training."""
+    best = None if evaluate is None else evaluate.options.get("best")
+    if evaluate is None or best is None:
+        return
+    group = node.value["evaluate"]
+    place = group.value["best"].place
+    names = [component.name for component in evaluate.options.get("metrics") or () if component is not None]
+    if re.split("[@.]", best)[0] not in names:
+        message = f"must name a metric of this stage, not {best!r}{did_you_mean(best, names)}"
+        validator.problem(place, f"{path}.best", message)
+    if group.value.get("every") is None:
+        validator.problem(place, f"{path}.best", "needs every: n, the iterations after which the weights are compared")
 
 
 def _connect(validator: Validator, stages: dict[str, StageSpec], every_name: list[str], opened: bool) -> None:
@@ -234,22 +278,29 @@ def find_reference(
             refuse(f"must name a stage or a folder: {error}")
             return
         if "/" in reference.text or os.path.isdir(folder):
-            if not opened and not os.path.isfile(folder / "model.safetensors"):
+            finished = os.path.isfile(folder / "model.safetensors")
+            if reference.takes_files and not finished and (opened or os.path.isdir(folder)):
+                reference.files = folder
+                return
+            if not opened and not finished:
+                if reference.takes_files:
+                    refuse(f"there is no folder {reference.text}")
+                    return
                 refuse(f"there is no finished stage in {reference.text} (no model.safetensors)")
                 return
             reference.folder = folder
             return
-        what = (
-            f" to take {alternatives([with_article(kind) for kind in reference.kinds])} from" if reference.kinds else ""
-        )
+        kinds = [kind for kind in reference.kinds if kind != "algorithm"]
+        what = f" to take {alternatives([with_article(kind) for kind in kinds])} from" if kinds else ""
         hint = did_you_mean(name, [other for other in names if other != user])
         refuse(f"there is no stage {name!r}{what}{hint}")
         return
     reference.stage = name
     if name not in stages or not reference.kinds:
         return
-    gives = getattr(stages[name].algorithm.cls, "gives", {})
-    fitting = [p for p, cls in gives.items() if reference.fits(cls)]
+    offers = stages[name].algorithm.cls.offers()  # type: ignore[attr-defined]
+    gives = {name: cls for name, cls in offers.items() if name}
+    fitting = [p for p, cls in offers.items() if reference.fits(cls)]
     if part:
         if part not in gives:
             refuse(f"the stage {name!r} has no part {part!r}{did_you_mean(part, list(gives))}")

@@ -7,7 +7,7 @@ from typing import Any
 from ganvas.registry.plugins import Host
 from ganvas.registry.schema import Schemas
 from ganvas.registry.signature import options_of
-from ganvas.spec.stage import NAME, ExperimentSettings, StageSettings
+from ganvas.spec.stage import NAME, ExperimentSettings, settings_of
 
 __all__ = ["spec_schema"]
 
@@ -17,7 +17,7 @@ _EXTENDS = {"type": "string", "minLength": 1, "description": "the spec that this
 
 def spec_schema(host: Host) -> dict[str, Any]:
     """A draft 7 schema of specs with all components of a host."""
-    schemas = Schemas(host, {"algorithm": options_of(StageSettings)})
+    schemas = Schemas(host, {"algorithm": settings_of})
     definitions = {
         "spec": _spec(schemas, changed=False) | _DATASET,
         "changed/spec": _spec(schemas, changed=True),

@@ -12,8 +12,9 @@ from ganvas.kinds.data import Dataset
 from ganvas.kinds.evaluation import Metric, Tracker
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Group, Scheduled, Trained, Use
+from ganvas.registry.signature import Option, options_of
 
-__all__ = ["NAME", "Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds"]
+__all__ = ["NAME", "Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds", "settings_of"]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _TIME = r"[1-9][0-9]*(s|m|h)"
@@ -55,6 +56,9 @@ class Evaluate(Group):
         *,
         metrics: Annotated[list[Use[Metric]], Field(description="the metrics")] = (),  # type: ignore[assignment]
         every: Annotated[int | None, Field(ge=1, description="also every n iterations, while training")] = None,
+        best: Annotated[
+            str | None, Field(description="a metric: the weights that are best by it are kept beside the last ones")
+        ] = None,
     ) -> None: ...
 
 
@@ -123,6 +127,12 @@ class ExperimentSettings(Group):
             "tensorboard",  # type: ignore[assignment]
         ),
     ) -> None: ...
+
+
+def settings_of(algorithm: type | None) -> dict[str, Option]:
+    """The engine's options of a stage that runs an algorithm: one that trains nothing has no ``steps``."""
+    fixed = getattr(algorithm, "steps", None)
+    return {name: option for name, option in options_of(StageSettings).items() if name != "steps" or fixed is None}
 
 
 def seconds(text: str) -> float:

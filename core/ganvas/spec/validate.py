@@ -87,7 +87,8 @@ class StageReference:
 
     Attributes:
         text: as written. ``kinds``: those that will do; empty for a whole stage (``start:``).
-        stage, part: found when the stages are known. ``folder``: a finished stage's, instead.
+        stage, part: found when the stages are known; the part has no name where the stage is meant as a whole.
+        folder: a finished stage's, instead. files: a folder of other files, where one will do (``takes_files``).
     """
 
     text: str
@@ -98,11 +99,13 @@ class StageReference:
     stage: str | None = None
     part: str | None = None
     folder: Path | None = None
+    takes_files: bool = False
+    files: Path | None = None
 
     @property
     def asked(self) -> str:
         """``encoder``, ``encoder or classifier``: what was asked for, in words."""
-        return alternatives(self.kinds)
+        return TrainedForm(self.kinds, self.takes_files).describe().removeprefix("trained ")
 
     def fits(self, product: type) -> bool:
         """Whether a product of this class will do."""
@@ -138,7 +141,7 @@ def plain_value(value: Any) -> Any:
         case GroupValue():
             return {name: plain_value(inner) for name, inner in value.options.items()}
         case StageReference():
-            return str(value.folder) if value.folder is not None else value.text
+            return value.text if (place := value.folder or value.files) is None else str(place)
         case Scheduled():
             return value.plain()
         case Path():
@@ -421,7 +424,7 @@ class Validator:
                 node.place, path, f"must name a {form.describe()}: a stage, stage.part or a folder, not {shown(node)}"
             )
             return None
-        reference = StageReference(node.value, form.kinds, path, node.place, node.base)
+        reference = StageReference(node.value, form.kinds, path, node.place, node.base, takes_files=form.files)
         self.references.append(reference)
         return reference
 

@@ -136,6 +136,8 @@ class Subject:
 
         def trained(reference: StageReference) -> torch.nn.Module:
             with fork_random(0):  # what an earlier stage trained is the same each time, like all that is given
+                if reference.kinds == ("algorithm",):
+                    return doubles.stage(case.data(), case.condition).algorithm
                 return doubles.trained(reference.kinds[0], case.shape, case.classes or CLASSES)
 
         builder = _Builder(seed, trained)
