@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ _TOP = ("dataset", "deterministic", "seed")
 
 @dataclass
 class TrainedRun:
-    """A finished stage with those it was trained with.
+    """A finished stage with those it was trained with, and those that measure one of them.
 
     Attributes:
         folder: of the stage.
-        chain: stage -> folder, its own last; those that are gone from the disk are left out.
+        chain: stage -> folder, first those it was trained with, then its own, then those that measure; those that are
+            gone from the disk are left out.
         stages: names of all of them, gone or not.
         options: path in the spec -> value, as the key takes it, of all its stages; names, and what one stage takes
             from another are not among them.
@@ -154,7 +155,7 @@ def gather(named: Sequence[str], settings: Sequence[str], runs: Path) -> tuple[l
 
 
 def _in_folder(path: Path) -> tuple[list[StageFolder], str | None]:
-    """The finished stages of a folder that no other finished stage in it was trained with."""
+    """The finished stages of a folder that no other in it was trained with, and that do not measure another."""
     if (path / RECORD).is_file():
         folder = StageFolder.open(path)
         line = None if folder.finished else f"this stage is not finished: `ganvas train {path}` finishes it"
@@ -167,8 +168,9 @@ def _in_folder(path: Path) -> tuple[list[StageFolder], str | None]:
         places |= {(path / place).resolve(): path / place for place in stages.values()}
     opened = [StageFolder.open(place) for _, place in sorted(places.items()) if ".old-" not in place.name]
     finished = [folder for folder in opened if folder.finished and folder.record]
-    used = {ancestor["key"] for folder in finished for ancestor in folder.record.get("ancestors", {}).values()}
-    last = [folder for folder in finished if folder.record["key"] not in used]
+    trained = [folder for folder in finished if not _measures(folder)]
+    used = {ancestor["key"] for folder in trained for ancestor in folder.record.get("ancestors", {}).values()}
+    last = [folder for folder in trained if folder.record["key"] not in used]
     return last, None if last else "there is no finished stage in this folder"
 
 
@@ -184,10 +186,11 @@ def _of_spec(spec: str, settings: Sequence[str], runs: Path) -> tuple[list[Stage
     data: dict[str, Any] = {}
     for member in members:
         places = locate(member, runs, data)
-        used = {name for stage in member.stages.values() for name in stage.uses}
-        last = [name for name in member.stages if name not in used]
+        trained = [stage for stage in member.stages.values() if stage.algorithm.cls.steps is None or not stage.uses]
+        used = {name for stage in trained for name in stage.uses}
+        last = [stage.name for stage in trained if stage.name not in used]
         found += [StageFolder.open(places[name]) for name in last if name in places]
-        complete += all(name in places for name in last)
+        complete += all(name in places for name in member.stages)
     if complete == len(members):
         return found, None
     command = "sweep" if experiment.members else "train"
@@ -203,15 +206,29 @@ def with_ancestors(folder: StageFolder, beside: dict[Path, dict[str, StageFolder
     """
     record, place = folder.record, folder.path.resolve()
     chain: dict[str, StageFolder] = {}
+    measuring: list[StageFolder] = []
     # A folder that was moved out of its runs folder stands for itself.
-    if record.get("ancestors") and place.parent.name == record["stage"] and len(place.parents) > 3:
+    if place.parent.name == record["stage"] and len(place.parents) > 3:
         runs = place.parents[2]
         if runs not in beside:
             beside[runs] = {found.record.get("key", ""): found for found in records(runs) if found.finished}
-        for name, ancestor in record["ancestors"].items():
+        for name, ancestor in record.get("ancestors", {}).items():
             if ancestor["key"] in beside[runs]:
                 chain[name] = beside[runs][ancestor["key"]]
-    return _trained_run(folder, chain | {record["stage"]: folder})
+        family = {record["key"], *(ancestor["key"] for ancestor in record.get("ancestors", {}).values())}
+        measuring = [found for found in beside[runs].values() if _measures(found, family)]
+    chain[record["stage"]] = folder
+    for found in measuring:
+        name, key = found.record["stage"], found.record["key"]
+        if key != record["key"]:
+            chain[f"{name}-{key[:4]}" if name in chain else name] = found
+    return _trained_run(folder, chain)
+
+
+def _measures(folder: StageFolder, family: Collection[str] | None = None) -> bool:
+    """Whether it trained nothing and measures another stage: one of those with these keys, if they are given."""
+    ancestors = {ancestor["key"] for ancestor in folder.record.get("ancestors", {}).values()}
+    return folder.record.get("steps") == 0 and bool(ancestors) and (family is None or ancestors <= set(family))
 
 
 def _trained_run(folder: StageFolder, chain: dict[str, StageFolder]) -> TrainedRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -55,6 +55,7 @@ class Evaluation(Algorithm):
     ) -> None:
         super().__init__(data)
         self.of: Any = FolderOfImages(of, data, fit) if isinstance(of, Path) else of
+        self.gives = self.of.gives  # type: ignore[misc]  # to samplers; a later stage asks the class, which gives nothing
 
     def __getattr__(self, name: str) -> Any:
         # What metrics and samplers ask an algorithm for is what the measured one offers.
@@ -100,6 +101,7 @@ class FolderOfImages:
     """
 
     condition = None
+    gives: ClassVar[Mapping[str, type]] = {}
     holds_average = None
     needs = frozenset({"images"})
 

@@ -195,6 +195,31 @@ def test_what_is_not_finished_or_old_is_in_no_table(tmp_path: Path) -> None:
     ]
 
 
+def test_stages_that_measure_stand_beside_what_they_measure(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    gans = [stage(runs, "gan", {"lr": lr}, written=("lr",), metrics={"fid@a": 9.0}) for lr in ("1", "2")]
+    for gan, fids in zip(gans, ((4.0, 5.0), (6.0,)), strict=True):
+        for number, fid in enumerate(fids):  # the second has the first one's name, as another experiment may call it
+            options = {"sampler": str(number)}
+            stage(runs, "rejected", options, {"gan": gan}, metrics={"fid@a": fid}).write(steps=0)
+    alone = stage(runs, "images", {"of": '"digest"'}, metrics={"fid@a": 3.0})
+    alone.write(steps=0)
+    for path in (str(runs), str(runs / "small")):
+        made = tabulate(gather([path], (), runs)[0])
+        assert len(made.rows) == 3, path  # two GANs, and a folder of images that no stage here made
+        found = {
+            row.options.get("stages.gan.lr"): {
+                column.name: cell.value for column, cell in zip(made.columns, row.cells, strict=True) if cell
+            }
+            for row in made.rows
+        }
+        assert found[2] == {"gan.fid@a": 9, "rejected.fid@a": 6}
+        assert found[None] == {"images.fid@a": 3}
+        (twin,) = {name for name in found[1] if name.startswith("rejected-")}
+        assert {found[1].pop(twin), found[1].pop("rejected.fid@a")} == {4, 5}
+        assert found[1] == {"gan.fid@a": 9}
+
+
 def test_what_an_experiment_reused_belongs_to_it(tmp_path: Path) -> None:
     there = gan(tmp_path, "hinge", 0, 2.0, experiment="first")
     (tmp_path / "second").mkdir()
