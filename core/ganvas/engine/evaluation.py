@@ -12,6 +12,7 @@ from torch import Tensor
 import ganvas
 from ganvas.engine.average import Average
 from ganvas.engine.exploration import Exploration
+from ganvas.engine.memory import keep_freed_memory
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.training import evaluating
 from ganvas.kinds.algorithm import Algorithm, Preview
@@ -205,6 +206,7 @@ def measure(
         Name -> value, deviation, better, protocol; the metrics' pictures by name; a line for each metric that failed,
         by its place among the metrics.
     """
+    keep_freed_memory()
     found: dict[str, dict[str, Any]] = {}
     pictures: dict[str, Preview] = {}
     failures: dict[int, str] = {}

@@ -17,6 +17,7 @@ from ganvas.engine.average import Average
 from ganvas.engine.batches import Batches
 from ganvas.engine.checkpoints import Checkpoints
 from ganvas.engine.errors import BrokenState, Stopped
+from ganvas.engine.memory import keep_freed_memory
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.scalars import Clock, Log
 from ganvas.engine.signals import Signals
@@ -93,6 +94,7 @@ class Outcome:
 
 def train(job: Job) -> Outcome:
     """Trains to ``job.steps`` from the newest usable checkpoint, or from the start."""
+    keep_freed_memory()
     algorithm, device = job.algorithm, job.device
     networks = algorithm.networks()
     groups = grouped(algorithm.updates())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganvas_plugins.backbones.efficientnet_lite0 import MODEL, package_weights
-from ganvas_plugins.extractors.pictures import PictureExtractor, prepared
+from ganvas_plugins.extractors.pictures import PictureExtractor, folded, prepared
 
 SIDE = 224
 
@@ -35,7 +35,7 @@ class EfficientNetLite0(PictureExtractor):
         self.network = timm.create_model(MODEL)
         if torch.get_default_device().type != "meta":
             self.network.load_state_dict(package_weights())
-        self.eval().requires_grad_(False)
+        self.network = folded(self.network)
 
     @property
     def protocol(self) -> dict[str, Any]:

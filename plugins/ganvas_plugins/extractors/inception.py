@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.inception import Inception3, InceptionE
 
 from ganvas import MissingData, cache_folder
-from ganvas_plugins.extractors.pictures import PictureExtractor, eight_bits
+from ganvas_plugins.extractors.pictures import PictureExtractor, eight_bits, folded
 
 SIDE = 299
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -68,6 +68,7 @@ class Inception(PictureExtractor):
         if torch.get_default_device().type != "meta":
             self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.last, self.network.fc = self.network.fc, nn.Identity()  # what goes in is the pooled features
+        self.network = folded(self.network)
         self.eval().requires_grad_(False)
 
     @property

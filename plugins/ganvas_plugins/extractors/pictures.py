@@ -1,7 +1,11 @@
 """What extractors for grey or colour images of any size share."""
 
+import itertools
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganvas import Data, Extractor
 
@@ -16,6 +20,25 @@ class PictureExtractor(Extractor):
                 f"the extractor {self.name} takes images of 1 or 3 channels, and these have {data.shape[0]}; "
                 "use classifier (for labelled data) or the stage of an encoder"
             )
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A trained network to measure with: each batch norm that was registered behind a convolution becomes part of it.
+
+    For networks in which what is registered behind a convolution is also applied to its output. A batch norm with an
+    activation of its own (timm's) leaves that behind. The same function up to the order of float32 sums, in fewer
+    passes through memory, and in channels-last order, which is the fastest for convolutions on a CPU.
+    """
+    network.eval().requires_grad_(False)
+    if torch.get_default_device().type == "meta":
+        return network
+    for module in network.modules():
+        children = list(module.named_children())
+        for (name, convolution), (after, norm) in itertools.pairwise(children):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, after, getattr(norm, "act", nn.Identity()))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def eight_bits(images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import timm
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -64,7 +65,7 @@ class TimmExtractor(PictureExtractor):
             stem="original",
         )
         self.features = self.network.features
-        self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._digest = ""
 
     @property
