@@ -8,7 +8,8 @@ for other fakes when the statistics of the real images are kept already. The val
 The distance: between Gaussians of 2,048 dimensions, from features of 5,000 images on either side, by our symmetric
 eigenvalues, by scipy's matrix root as clean-fid has it, and by torchmetrics where it is installed.
 
-Everything runs in turns, each evaluation in a process of its own; figures are medians over the rounds. Run it on an idle machine:
+Everything runs in turns, each evaluation in a process of its own; figures are medians over the rounds. Run it on an
+idle machine:
 
     python tools/bench_metrics.py [--images 5000] [--size 32] [--rounds 1] [--dimensions 2048]
 """
@@ -22,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def resized(image: numpy.ndarray) -> numpy.ndarray:
 
 
 def clean_fid(real: Path, fake: Path, workers: int) -> float:
+    set_start_method("fork", force=True)  # its loader's workers cannot be spawned
     return cleanfid.compute_fid(
         str(real),
         str(fake),
@@ -173,7 +175,7 @@ def distance(dimensions: int, number: int, rounds: int) -> None:
     mine = statistics.median(seconds["ganvas"])
     for way, spent in seconds.items():
         middle, difference = statistics.median(spent), abs(values[way] / values["ganvas"] - 1)
-        print(f"{way}: {middle:.2f} s, {middle / mine:.2f} times ganvas' time, value differs by {difference:.1e}")
+        print(f"{way}: {middle:.2f} s, {middle / mine:.2f} times ganvas' time; value differs by {difference:.1e}")
 
 
 def main() -> None:
