@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from ganvas_plugins.extractors.pictures import PictureExtractor, prepared
 
 
+_SIDE = 64
+
+
 class RandomExtractor(PictureExtractor):
     """Channel means, (N, ``width``), behind four convolutions with random weights.
 
@@ -33,10 +36,12 @@ class RandomExtractor(PictureExtractor):
         *,
         seed: Annotated[int, Field(ge=0, description="of the weights")] = 0,
         width: Annotated[int, Field(ge=8, multiple_of=8, description="number of features")] = 256,
-        side: Annotated[int, Field(ge=8, description="pixels that images are resized to")] = 64,
+        side: Annotated[int, Field(ge=8, description="pixels that images are resized to")] = _SIDE,
     ) -> None:
         super().__init__()
         self.seed, self.features, self.side = seed, width, side
+        if side != _SIDE:
+            self.name = f"random-{side}"
         # A generator of its own on the CPU: the same network on every device.
         rng = torch.Generator("cpu").manual_seed(seed)
         layers: list[nn.Module] = []
@@ -54,7 +59,7 @@ class RandomExtractor(PictureExtractor):
     @property
     def protocol(self) -> dict[str, Any]:
         return {
-            "extractor": self.name,
+            "extractor": "random",
             "weights": f"random, seed {self.seed}, width {self.features}",
             "input": f"{self.side}x{self.side} bicubic, 8 bits",
         }
