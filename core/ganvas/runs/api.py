@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ganvas.registry.plugins import Host
 from ganvas.registry.table import components
 from ganvas.runs.checking import Report, check_experiment
 from ganvas.runs.experiment import Reporter, train_experiment
-from ganvas.runs.folders import StageFolder
+from ganvas.runs.folders import StageFolder, last_stages
 from ganvas.runs.loading import Run
 from ganvas.spec.build import Builder
 from ganvas.spec.experiment import Experiment, load_experiment
@@ -62,9 +61,8 @@ def load(run: str | Path, device: str = "cpu", *, best: bool = False) -> Run:
         best: the weights that were best by the metric which ``evaluate: {best: …}`` names, instead of the last ones.
     """
     folder = Path(run)
-    if (folder / "last.json").is_file():
-        stages = json.loads((folder / "last.json").read_text())["stages"]
-        return Run({name: (folder / path).resolve() for name, path in stages.items()}, choose_device(device), best=best)
+    if stages := last_stages(folder):
+        return Run({name: place.resolve() for name, place in stages.items()}, choose_device(device), best=best)
     opened = StageFolder.open(folder)
     if opened.record.get("stage"):
         return Run({opened.record["stage"]: folder.resolve()}, choose_device(device), best=best)

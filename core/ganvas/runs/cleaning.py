@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganvas.engine.errors import ResourceError
-from ganvas.engine.files import write_atomically
 from ganvas.registry.documents import Mistakes, Place, Problem
-from ganvas.runs.folders import MODEL, RECORD, StageFolder
-from ganvas.runs.listing import StageOnDisk, described, last_stages, stages_on_disk
+from ganvas.runs.folders import LAST, MODEL, RECORD, StageFolder, last_stages, write_last
+from ganvas.runs.listing import StageOnDisk, described, stages_on_disk
 from ganvas.runs.lock import Lock
 
 __all__ = ["Cleaning", "plan", "remove", "shown"]
@@ -89,7 +88,7 @@ def _meant(name: str, settings: Sequence[str], runs: Path) -> tuple[list[Path], 
     elif path.is_dir():
         found = [record.parent for record in sorted(path.glob(f"*/*/{RECORD}")) if not record.parent.is_symlink()]
         found = [folder for folder in found if StageFolder.open(folder).record.get("stage") == folder.parent.name]
-        if found or (path / "last.json").is_file():
+        if found or (path / LAST).is_file():
             return found, path
     elif path.is_file() or name == "quickstart":
         found = _of_spec(name, settings, runs)
@@ -140,9 +139,10 @@ def remove(cleaning: Cleaning) -> None:
         for folder in folders:
             _remove_stage(folder)
         for experiment in cleaning.experiments:
-            (experiment / "last.json").unlink(missing_ok=True)
-        for last in (last for home in _homes(placed) for last in home.glob("*/last.json")):
-            _forget(last)
+            (experiment / LAST).unlink(missing_ok=True)
+        for last in (last for home in _homes(placed) for last in home.glob(f"*/{LAST}")):
+            with suppress(ResourceError):  # a damaged one is left for people to look at
+                _forget(last.parent)
         # Stages' folders first, then those of the experiments.
         parents = [*(folder.parent for folder in placed), *(folder.parents[1] for folder in placed)]
         for place in dict.fromkeys([*parents, *cleaning.experiments]):
@@ -173,15 +173,15 @@ def _remove_stage(folder: Path) -> None:
     folder.rmdir()
 
 
-def _forget(last: Path) -> None:
+def _forget(experiment: Path) -> None:
     """Takes out of an experiment's ``last.json`` the stages that are gone."""
-    stages = last_stages(last)
-    left = {name: place for name, place in stages.items() if (last.parent / place).is_dir()}
+    stages = last_stages(experiment)
+    left = {name: place for name, place in stages.items() if place.is_dir()}
     if not left and stages:
-        last.unlink()
-        _remove_empty(last.parent)
+        (experiment / LAST).unlink()
+        _remove_empty(experiment)
     elif left != stages:
-        write_atomically(last, json.dumps({"stages": left}, indent=1).encode())
+        write_last(experiment, left)
 
 
 def _remove_empty(folder: Path) -> None:

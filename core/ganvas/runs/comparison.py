@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganvas.registry.documents import Mistakes, Place, Problem, did_you_mean
-from ganvas.runs.folders import RECORD, StageFolder
+from ganvas.runs.folders import RECORD, StageFolder, last_stages
 from ganvas.runs.table import Cell, Column, Row, TrainedRun, decoded, differing, fill, with_ancestors
 
 __all__ = ["Comparison", "Difference", "compare", "find_runs"]
@@ -92,9 +91,8 @@ def find_runs(named: Sequence[str], stage: str | None, settings: Sequence[str], 
 def _in_folder(path: Path, stage: str | None) -> Path:
     if (path / RECORD).is_file():
         place = path
-    elif (path / "last.json").is_file():
-        stages = json.loads((path / "last.json").read_text())["stages"]
-        place = path / stages[_chosen(str(path), stage, list(stages))]
+    elif stages := last_stages(path):
+        place = stages[_chosen(str(path), stage, list(stages))]
     else:
         said = "this is neither an experiment's folder (with a last.json) nor a stage's (with a stage.json)"
         raise Mistakes([Problem(Place(str(path)), "", said)])

@@ -21,7 +21,6 @@ from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure, portrait
-from ganvas.engine.files import write_atomically
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
@@ -41,6 +40,7 @@ from ganvas.runs.folders import (
     find_shorter,
     newest_sibling,
     to_yaml,
+    write_last,
 )
 from ganvas.runs.lifecycle import Hooks
 from ganvas.runs.loading import build_sampler, model_tree, open_stage, open_used, product_of, start_from
@@ -218,7 +218,7 @@ def train_experiment(
     for name, stage in experiment.stages.items():
         results[name] = _stage(session, stage, anew=name in fresh or "all" in fresh)
         session.folders[name] = results[name].folder
-        _write_last(runs / experiment.name, results)
+        write_last(runs / experiment.name, {done: result.folder for done, result in results.items()})
     return results
 
 
@@ -671,12 +671,6 @@ def _set_aside(path: Path) -> Path | None:
     for entry in contents:
         entry.rename(aside / entry.name)
     return aside
-
-
-def _write_last(folder: Path, results: Mapping[str, StageResult]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    relative = {name: os.path.relpath(result.folder, folder) for name, result in results.items()}
-    write_atomically(folder / "last.json", json.dumps({"stages": relative}, indent=1).encode())
 
 
 def _flat(tree: Any, path: str = "") -> dict[str, Any]:

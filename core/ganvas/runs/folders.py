@@ -27,12 +27,15 @@ __all__ = [
     "environment",
     "find_finished",
     "find_shorter",
+    "last_stages",
     "newest_sibling",
     "records",
     "to_yaml",
+    "write_last",
 ]
 
 RECORD = "stage.json"
+LAST = "last.json"
 MODEL = "model.safetensors"
 BEST = "best.safetensors"
 
@@ -89,6 +92,30 @@ def records(runs: Path) -> Iterator[StageFolder]:
     for record in sorted(runs.glob(f"*/*/*/{RECORD}")):
         if ".old-" not in record.parent.name:
             yield StageFolder.open(record.parent)
+
+
+def last_stages(experiment: Path) -> dict[str, Path]:
+    """Stage -> folder, in the order of training: what an experiment's ``last.json`` names; nothing where it has none.
+
+    Raises:
+        ResourceError: it cannot be read.
+    """
+    last = experiment / LAST
+    try:
+        return {name: experiment / place for name, place in json.loads(last.read_text())["stages"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResourceError(
+            f"{last} cannot be read ({error}); name a stage's folder, or train the spec again, which writes it anew"
+        ) from error
+
+
+def write_last(experiment: Path, stages: Mapping[str, Path]) -> None:
+    """Names an experiment's stages in its ``last.json``."""
+    experiment.mkdir(parents=True, exist_ok=True)
+    relative = {name: os.path.relpath(folder, experiment) for name, folder in stages.items()}
+    write_atomically(experiment / LAST, json.dumps({"stages": relative}, indent=1).encode())
 
 
 def find_finished(runs: Path, key: str) -> StageFolder | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ganvas.runs.folders import RECORD, StageFolder
+from ganvas.engine.errors import ResourceError
+from ganvas.runs.folders import LAST, RECORD, StageFolder, last_stages
 
-__all__ = ["StageOnDisk", "described", "last_stages", "stages_on_disk"]
+__all__ = ["StageOnDisk", "described", "stages_on_disk"]
 
 
 @dataclass
@@ -50,9 +51,10 @@ def stages_on_disk(runs: Path) -> list[StageOnDisk]:
         for ancestor in folder.record.get("ancestors", {}).values():
             users.setdefault(ancestor["key"], []).append(str(folder.path))
     reused: dict[Path, list[Path]] = {}
-    for last in sorted(runs.glob("*/last.json")):
-        for place in last_stages(last).values():
-            reused.setdefault((last.parent / place).resolve(), []).append(last.parent)
+    for last in sorted(runs.glob(f"*/{LAST}")):
+        with suppress(ResourceError):  # a damaged one tells nothing of who uses what
+            for place in last_stages(last.parent).values():
+                reused.setdefault(place.resolve(), []).append(last.parent)
     found = []
     for folder in folders:
         used_by = list(users.get(folder.record.get("key", ""), ()))
@@ -63,14 +65,6 @@ def stages_on_disk(runs: Path) -> list[StageOnDisk]:
         if folder.record:
             found.append(described(folder, used_by))
     return found
-
-
-def last_stages(last: Path) -> dict[str, str]:
-    """Stage -> folder, from the experiment's: what its ``last.json`` names; nothing if it cannot be read."""
-    try:
-        return dict(json.loads(last.read_text())["stages"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def described(folder: StageFolder, used_by: list[str]) -> StageOnDisk:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.registry.documents import Mistakes, Place, Problem
-from ganvas.runs.folders import RECORD, StageFolder, records
+from ganvas.runs.folders import RECORD, StageFolder, last_stages, records
 
 __all__ = [
     "Cell",
@@ -163,9 +163,7 @@ def _in_folder(path: Path) -> tuple[list[StageFolder], str | None]:
     places = {
         file.parent.resolve(): file.parent for depth in ("*/*", "*/*/*") for file in path.glob(f"{depth}/{RECORD}")
     }
-    if (path / "last.json").is_file():
-        stages = json.loads((path / "last.json").read_text())["stages"]
-        places |= {(path / place).resolve(): path / place for place in stages.values()}
+    places |= {place.resolve(): place for place in last_stages(path).values()}
     opened = [StageFolder.open(place) for _, place in sorted(places.items()) if ".old-" not in place.name]
     finished = [folder for folder in opened if folder.finished and folder.record]
     trained = [folder for folder in finished if not _measures(folder)]

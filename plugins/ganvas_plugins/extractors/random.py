@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ganvas_plugins.extractors.pictures import PictureExtractor, prepared
 
-
 _SIDE = 64
 
 

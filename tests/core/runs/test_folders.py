@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+import ganvas
 from ganvas.engine.errors import ResourceError
+from ganvas.runs.comparison import find_runs
 from ganvas.runs.folders import MODEL, RECORD, StageFolder, claim, find_finished, find_shorter, newest_sibling, to_yaml
+from ganvas.runs.table import gather
 
 
 def stage(runs: Path, where: str, *, finished: bool = True, **record: Any) -> Path:
@@ -100,3 +103,17 @@ def test_the_sibling_that_was_written_to_last(tmp_path: Path) -> None:
 
 def test_a_spec_as_yaml() -> None:
     assert to_yaml({"b": "no", "a": [1, 0.0001, True, None]}) == "b: no\na:\n- 1\n- 0.0001\n- true\n- null\n"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stages": 3}', "{}"])
+def test_a_damaged_last_json_is_one_line_wherever_it_is_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "last.json").write_text(text)
+    for read in (
+        ganvas.load,
+        lambda run: gather([str(run)], (), run),
+        lambda run: find_runs([str(run)], None, (), run),
+    ):
+        with pytest.raises(ResourceError) as caught:
+            read(tmp_path)
+        assert str(caught.value).startswith(f"{tmp_path}/last.json cannot be read (")
+        assert str(caught.value).endswith("; name a stage's folder, or train the spec again, which writes it anew")
