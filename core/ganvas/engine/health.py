@@ -1,0 +1,364 @@
+"""What a training looks like from outside, while it runs: numbers of its duels and samples, and what they say in words.
+
+Nothing here changes a training: it looks in eval mode, without gradients, from a random stream of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganvas.engine.randomness import Randomness
+from ganvas.engine.training import evaluating, norm
+from ganvas.kinds.algorithm import Algorithm, Step, flat
+from ganvas.kinds.data import Data, evenly
+from ganvas.kinds.duel import Match
+
+__all__ = ["Health", "Point", "default_every", "findings"]
+
+# When something is worth a line. All but the first two have to hold at PERSISTENT looks in a row: one may be chance.
+FALLEN = 0.5  # of the diversity there was; samples of a hundred and more give it to a few per cent
+POOR = 0.1  # diversity that no data set's good samples have; an untrained generator has it, so not from the start
+YOUNG = 5  # looks, that is a tenth of a training at the default, after which a generator should have left that state
+PERSISTENT = 3
+SPENT = 0.01  # of the discriminator's signal is left: it learns a hundred times slower than it could
+FOOLED = 0.001  # of the pairs of a real and a fake are ranked right: with a hundred of each, a handful
+OVERFIT = 0.5  # of the gap is lost on held-out samples; 0 is none, 1 is all of it (ADA's r_v)
+TELLING = 0.75  # of the pairs: below, the gap is hardly wider than the scores of a hundred samples scatter
+MOVED = 0.7  # of the fakes are of other classes than at the last look, and as many too few of all others: few at a time
+KEPT = 10  # looks that are remembered, besides that of the greatest diversity
+CELLS = 10  # classes that samples without (or with more) labels are sorted into
+BATCH = 64  # samples whose features are taken at once
+
+
+def default_every(steps: int) -> int:
+    """Iterations between two looks: 50 looks in all, and not so many that they cost more than about 1 %."""
+    return max(200, -(-steps // 50))
+
+
+@dataclass
+class Point:
+    """What one look saw.
+
+    Attributes:
+        images: seen by then.
+        values: the numbers, by tag.
+        still: terms that did not change in the last looks: tag -> value, and the images since which.
+        histogram: share of each class among the fakes; empty where none are drawn.
+    """
+
+    images: int
+    values: Mapping[str, float]
+    still: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    histogram: Sequence[float] = ()
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+def findings(history: Sequence[Point]) -> dict[str, str]:
+    """What the looks say, the last one's point of view: what it is about -> one line, the worst first."""
+    if not history:
+        return {}
+    last, recent = history[-1], history[-PERSISTENT:]
+    grown = len(history) >= YOUNG + PERSISTENT
+
+    def lasting(tag: str, holds: Callable[[float], bool]) -> bool:
+        return len(recent) == PERSISTENT and all(tag in p.values and holds(p.values[tag]) for p in recent)
+
+    found: dict[str, str] = {}
+    if (diversity := last.values.get(_DIVERSITY)) is not None:
+        best = max(history, key=lambda point: min(1.0, point.values[_DIVERSITY]))
+        fallen = 1 - diversity / max(min(1.0, best.values[_DIVERSITY]), 1e-12)
+        if fallen >= FALLEN and best.values[_DIVERSITY] > POOR:
+            found["diversity"] = f"diversity fell by {fallen:.0%} since {amount(best.images)} images: collapse?"
+        elif grown and lasting(_DIVERSITY, lambda value: value < POOR):
+            found["diversity"] = f"samples differ {diversity:.0%} as much as real images do: collapse?"
+    duels = [tag.removeprefix(_SEPARATION) for tag in last.values if tag.startswith(_SEPARATION)]
+    for suffix in duels:
+        who = f"discriminator{suffix.replace('-', ' ', 1)}"
+        if grown and lasting(_SIGNAL + suffix, lambda value: value <= SPENT):
+            found[f"saturated{suffix}"] = f"{who} saturated: no sample is left that its loss could be smaller on"
+        if lasting(_SEPARATION + suffix, lambda value: value <= FOOLED):
+            found[f"fooled{suffix}"] = f"{who} fooled: it scores every fake above every real image"
+    for suffix in duels:
+        who = f"discriminator{suffix.replace('-', ' ', 1)}"
+        if lasting(_OVERFITTING + suffix, lambda value: value >= OVERFIT) and lasting(
+            _SEPARATION + suffix, lambda value: value >= TELLING
+        ):
+            gaps = (last.values[tag + suffix] for tag in (_GAP, _HELD_OUT))
+            known = "(gap {:.2g} on them, {:.2g} on held-out ones)".format(*gaps)
+            found[f"overfitting{suffix}"] = f"the {who} knows its training images {known}"
+    if grown and lasting(_DRIFT, lambda value: value >= MOVED) and lasting(_IMBALANCE, lambda value: value >= MOVED):
+        moved = f"{last.values[_DRIFT]:.0%} of the samples are of other classes than at {amount(history[-2].images)}"
+        found["drift"] = f"{moved} images: going round in modes?"
+    saturated = any(key.startswith("saturated") for key in found)
+    for tag, (value, since) in last.still.items():
+        if value == 0 and tag.startswith("loss/") and saturated:
+            continue  # a margin that every sample keeps: said already
+        what = "is 0" if value == 0 else f"stands at {value:.3g}"
+        found[f"still {tag}"] = f"the term {tag} {what} since {amount(int(since))} images: dead, or without weight?"
+    return found
+
+
+def amount(images: int) -> str:
+    """12000 -> ``12k``."""
+    for size, unit in ((10**6, "M"), (10**3, "k")):
+        if images >= size:
+            return f"{images / size:.3g}{unit}"
+    return str(images)
+
+
+_GAP, _HELD_OUT = "scores/gap.training", "scores/gap.held-out"
+_SEPARATION, _SIGNAL = "scores/health.separation", "scores/health.signal"
+_OVERFITTING = "scores/health.overfitting"
+_DIVERSITY, _DRIFT, _IMBALANCE = "scores/health.diversity", "scores/health.drift", "scores/health.imbalance"
+
+
+# -- in numbers --------------------------------------------------------------------------------------------------------
+
+
+class Health:
+    """Looks at a stage every ``every`` iterations, always at the same real samples and from the same latents.
+
+    With D the scores of a duel of the algorithm (``Algorithm.matches``), as its discriminator sees the samples:
+
+    - ``scores/gap.training`` and ``scores/gap.held-out``: E[D(real)] - E[D(fake)], over reals that are trained on and
+      over held-out ones;
+    - ``scores/health.separation``: P(D(real) > D(fake)), 1 where every real sample is above every fake, ½ for a
+      discriminator that knows nothing;
+    - ``scores/health.signal``: sum_i |dL_D / dD(x_i)|, over that where all scores are their mean: near 1 for a
+      discriminator that cannot tell, 0 where its loss is flat in every score (Wasserstein's never is);
+    - ``scores/health.overfitting``: r_v = (E[D(training)] - E[D(held-out)]) / (E[D(training)] - E[D(fake)]) of Karras
+      et al., "Training Generative Adversarial Networks with Limited Data", 2020, equation 1.
+
+    With features f of what the algorithm samples (``sample(number, condition, rng)``):
+
+    - ``scores/health.diversity``: the mean distance |f(x) - f(y)| of two fakes over that of two real samples;
+    - ``scores/health.drift``: each fake is of the class of the real sample nearest to it; half the l1 distance of
+      their histogram from that of the last look (0: the same, 1: no class in common);
+    - ``scores/health.imbalance``: the same, from the histogram of the real samples.
+
+    And of every network, ``grad/update-ratio.NAME``: |θ' - θ| / |θ'| over the last iteration that moves it.
+
+    Args:
+        every: a multiple of the iterations between log points, where it is called.
+        samples: real ones, and as many fakes.
+        extractor: images (N, C, H, W) -> features (N, F); None for the samples' own numbers.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        data: Data,
+        *,
+        every: int,
+        samples: int,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        device: torch.device,
+        extractor: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.algorithm, self.data = algorithm, data
+        self.every, self.samples, self.batch_size, self.steps = every, samples, batch_size, steps
+        self.extractor = extractor
+        self.device = device
+        self.randomness = Randomness(seed, device)
+        self.history: list[Point] = []
+        self.found: dict[str, str] = {}
+        self._said: list[str] = []
+        self._terms: dict[str, tuple[float, int]] = {}
+        self._cadences: dict[str, int] = {}
+        for update in flat(algorithm.updates()):
+            for name in update.trains:
+                self._cadences[name] = min(update.every, self._cadences.get(name, update.every))
+        self._networks = {n: list(network.parameters()) for n, network in algorithm.networks().items()}
+        self._before: dict[str, list[Tensor]] = {}
+        self._probes: tuple[dict[str, Tensor], dict[str, Tensor] | None] | None = None
+        self._real: tuple[Tensor, Tensor, Tensor] | None = None
+
+    # -- called by the loop --------------------------------------------------------------------------------------------
+
+    def begin(self, index: int) -> None:
+        """Before an iteration: keeps what the networks were whose last move before the next look is about to come."""
+        left = self.every - index % self.every
+        self._before = {
+            name: [parameter.detach().clone() for parameter in self._networks[name]]
+            for name, cadence in self._cadences.items()
+            if left <= cadence and index % cadence == 0 and self._networks[name]
+        }
+
+    @torch.no_grad()
+    def ratios(self) -> Iterator[tuple[str, Tensor]]:
+        """After it: how far those networks moved, by tag; nothing waits for the device."""
+        for name, before in self._before.items():
+            now = self._networks[name]
+            moved = [new - old for new, old in zip(now, before, strict=True)]
+            yield f"grad/update-ratio.{name}", norm(moved) / norm(now)
+        self._before = {}
+
+    def look(self, done: int, scalars: Mapping[str, float]) -> dict[str, float]:
+        """At a log point, with what is logged there: the numbers of this look, none where it is not due yet."""
+        images = done * self.batch_size
+        for tag, value in scalars.items():
+            if tag.startswith(("loss/", "penalty/")) and self._terms.get(tag, (None,))[0] != value:
+                self._terms[tag] = value, images
+        if done % self.every:
+            return {}
+        with torch.no_grad(), evaluating(self.algorithm):
+            values = dict(self._judged(done))
+            numbers, histogram = self._pictures()
+        values |= numbers
+        long = PERSISTENT * self.every * self.batch_size
+        still = {tag: [value, since] for tag, (value, since) in self._terms.items() if images - since >= long}
+        self.history.append(Point(images, values, still, histogram))
+        if len(self.history) > KEPT + 1:
+            best = max(self.history[:-KEPT], key=lambda point: min(1.0, point.values.get(_DIVERSITY, 0.0)))
+            self.history = [best, *self.history[-KEPT:]]
+        self.found = findings(self.history)
+        return values
+
+    def news(self) -> list[str]:
+        """What was found for the first time, in words, the worst first."""
+        new = {key: line for key, line in self.found.items() if key not in self._said}
+        self._said += new
+        return list(new.values())
+
+    @property
+    def line(self) -> str:
+        """The worst that the last look found; empty if all is well."""
+        return next(iter(self.found.values()), "")
+
+    def state(self) -> dict[str, Any]:
+        terms = {tag: list(seen) for tag, seen in self._terms.items()}
+        return {"history": [asdict(point) for point in self.history], "terms": terms, "said": self._said}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.history = [Point(**point) for point in state["history"]]
+        self._terms = {tag: (value, since) for tag, (value, since) in state["terms"].items()}
+        self._said = list(state["said"])
+        self.found = findings(self.history)
+
+    # -- scores --------------------------------------------------------------------------------------------------------
+
+    def _judged(self, done: int) -> Iterator[tuple[str, float]]:
+        if type(self.algorithm).matches is Algorithm.matches:
+            return
+        if self._probes is None:
+            held_out = self.data.held_out()
+            unseen = None if held_out is None else _probe(held_out, self.samples)
+            self._probes = _probe(self.data, self.samples), unseen
+        training, held_out = self._probes
+        seen: dict[str, list[Sequence[Tensor]]] = {}
+        for name, match in self._rounds(done, training):
+            seen.setdefault(name, []).append([_scores(match, "real"), _scores(match, "fake"), *_signal(match)])
+        others: dict[str, list[Tensor]] = {}
+        for name, match in self._rounds(done, held_out) if held_out is not None else ():
+            others.setdefault(name, []).append(_scores(match, "real"))
+        for name, batches in seen.items():
+            suffix = f"-{name}" if name else ""
+            real, fake, slopes, most = (torch.cat(parts) for parts in zip(*batches, strict=True))
+            gap = real.mean() - fake.mean()
+            above = (real.unsqueeze(1) > fake).float() + 0.5 * (real.unsqueeze(1) == fake)
+            found = {_GAP: gap, _SEPARATION: above.mean(), _SIGNAL: slopes.sum() / most.sum()}
+            if name in others:
+                lost = real.mean() - torch.cat(others[name]).mean()
+                found |= {_HELD_OUT: gap - lost, _OVERFITTING: (lost / gap).nan_to_num(0, 0, 0).clamp(-1, 1)}
+            for tag, value in found.items():
+                if not value.isnan():  # no signal of a loss that reads other things than scores
+                    yield tag + suffix, value.item()
+
+    def _rounds(self, done: int, probe: Mapping[str, Tensor]) -> Iterator[tuple[str, Match]]:
+        """Matches by duel, on the samples in batches as large as those of training."""
+        for start in range(0, min(len(values) for values in probe.values()), self.batch_size):
+            batch = {name: values[start : start + self.batch_size] for name, values in probe.items()}
+            step = Step(
+                index=done - 1,
+                size=self.batch_size,
+                steps=self.steps,
+                device=self.device,
+                rng=self.randomness.at("health", start),
+                draw=lambda source, size, batch=batch: dict(batch),
+                note_length=lambda: None,
+            )
+            step.batch = batch
+            yield from self.algorithm.matches(step).items()
+
+    # -- pictures ------------------------------------------------------------------------------------------------------
+
+    def _pictures(self) -> tuple[dict[str, float], list[float]]:
+        drawer: Any = getattr(self.algorithm, "sample", None)
+        if drawer is None:
+            return {}, []
+        if self._real is None:
+            probe = _probe(self.data, self.samples)
+            real = self._features(probe["images"])
+            self._real = real, _classes(real, probe.get("labels")), torch.pdist(real).mean()
+        real, classes, spread = self._real
+        fake = self._features(drawer(self.samples, None, rng=self.randomness.at("health")))
+        number = int(classes.max()) + 1
+        nearest = classes[torch.cdist(fake, real).argmin(1)]
+        shares = [(c.unsqueeze(1) == torch.arange(number, device=c.device)).float().mean(0) for c in (nearest, classes)]
+        values = {
+            _DIVERSITY: (torch.pdist(fake).mean() / spread).item(),
+            _IMBALANCE: ((shares[0] - shares[1]).abs().sum() / 2).item(),
+        }
+        histogram = shares[0].tolist()
+        before = self.history[-1].histogram if self.history else ()
+        if len(before) == len(histogram):  # other samples are looked at if the option was changed between two sessions
+            values[_DRIFT] = sum(abs(a - b) for a, b in zip(histogram, before, strict=True)) / 2
+        return values, histogram
+
+    def _features(self, images: Tensor) -> Tensor:
+        found = images if self.extractor is None else torch.cat([self.extractor(part) for part in images.split(BATCH)])
+        return found.flatten(1).float()
+
+
+def _scores(match: Match, which: str) -> Tensor:
+    """(N,), patches averaged."""
+    scores = match.critique(which).scores.float()
+    return scores.view(len(scores), -1).mean(1)
+
+
+def _signal(match: Match) -> tuple[Tensor, Tensor]:
+    """(1,) and (1,): sum_i |dL_D / dD(x_i)| over the scores of both sides, and over as many that all are their mean."""
+    critiques = match.critique("real"), match.critique("fake")
+    mean = torch.cat([critique.scores.flatten() for critique in critiques]).mean()
+
+    def slopes(levels: Sequence[Tensor]) -> Tensor:
+        judged = [copy.copy(critique) for critique in critiques]
+        with torch.enable_grad():
+            for critique, level in zip(judged, levels, strict=True):
+                critique.scores = level.detach().requires_grad_(True)
+            terms = match.duel.loss.discriminator(*judged)
+            total = torch.stack(list(terms.values()) if isinstance(terms, dict) else [terms]).sum()
+        found = torch.autograd.grad(total, [c.scores for c in judged], allow_unused=True) if total.requires_grad else []
+        return sum((slope.abs().sum() for slope in found if slope is not None), torch.zeros_like(mean)).view(1)
+
+    return slopes([c.scores for c in critiques]), slopes([mean.expand_as(c.scores).clone() for c in critiques])
+
+
+def _probe(data: Data, number: int) -> dict[str, Tensor]:
+    """Samples spread evenly over each source, the same every time; named as in a batch."""
+    found: dict[str, Tensor] = {}
+    for name, source in data.sources.items():
+        for batch in data.batches(number, name, indices=evenly(len(source), number)):
+            found |= {f"{name}.{field}" if name else field: values for field, values in batch.items()}
+    return found
+
+
+def _classes(features: Tensor, labels: Tensor | None) -> Tensor:
+    """(N,): the label of each real sample, or, where there are none or too many, which of a few others it is nearest.
+
+    Those are spread evenly over the samples.
+    """
+    if labels is not None and labels.dim() == 1 and labels.unique().numel() <= 2 * CELLS:
+        return labels.long()
+    anchors = features[evenly(len(features), CELLS).to(features.device)]
+    return torch.cdist(features, anchors).argmin(1)
