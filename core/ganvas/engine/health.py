@@ -48,7 +48,7 @@ class Point:
     Attributes:
         images: seen by then.
         values: the numbers, by tag.
-        still: terms that did not change in the last looks: tag -> value, and the images since which.
+        still: terms that did not change in the last looks, for no known reason: tag -> value, and the images since which.
         histogram: share of each class among the fakes; empty where none are drawn.
     """
 
@@ -97,10 +97,7 @@ def findings(history: Sequence[Point]) -> dict[str, str]:
     if grown and lasting(_DRIFT, lambda value: value >= MOVED) and lasting(_IMBALANCE, lambda value: value >= MOVED):
         moved = f"{last.values[_DRIFT]:.0%} of the samples are of other classes than at {amount(history[-2].images)}"
         found["drift"] = f"{moved} images: going round in modes?"
-    saturated = any(key.startswith("saturated") for key in found)
     for tag, (value, since) in last.still.items():
-        if value == 0 and tag.startswith("loss/") and saturated:
-            continue  # a margin that every sample keeps: said already
         what = "is 0" if value == 0 else f"stands at {value:.3g}"
         found[f"still {tag}"] = f"the term {tag} {what} since {amount(int(since))} images: dead, or without weight?"
     return found
@@ -173,9 +170,11 @@ class Health:
         self.history: list[Point] = []
         self.found: dict[str, str] = {}
         self._said: list[str] = []
-        self._terms: dict[str, tuple[float, int]] = {}
+        self._terms: dict[str, tuple[float, int, int, int]] = {}  # value, the images since and until which, how often
         self._cadences: dict[str, int] = {}
-        for update in flat(algorithm.updates()):
+        self._updates = flat(algorithm.updates())
+        self._judges: set[str] = set()  # the networks that are discriminators of a duel
+        for update in self._updates:
             for name in update.trains:
                 self._cadences[name] = min(update.every, self._cadences.get(name, update.every))
         self._networks = {n: list(network.parameters()) for n, network in algorithm.networks().items()}
@@ -207,8 +206,9 @@ class Health:
         """At a log point, with what is logged there: the numbers of this look, none where it is not due yet."""
         images = done * self.batch_size
         for tag, value in scalars.items():
-            if tag.startswith(("loss/", "penalty/")) and self._terms.get(tag, (None,))[0] != value:
-                self._terms[tag] = value, images
+            if tag.startswith(("loss/", "penalty/")):
+                known, since, _, times = self._terms.get(tag, (value, images, images, 0))
+                self._terms[tag] = (value, since, images, times + 1) if value == known else (value, images, images, 1)
         if done % self.every:
             return {}
         with torch.no_grad(), evaluating(self.algorithm):
@@ -216,7 +216,14 @@ class Health:
             numbers, histogram = self._pictures()
         values |= numbers
         long = PERSISTENT * self.every * self.batch_size
-        still = {tag: [value, since] for tag, (value, since) in self._terms.items() if images - since >= long}
+        # A margin that all samples keep is no dead term: the signal says so.
+        spent = any(tag.startswith(_SIGNAL) and value <= SPENT for tag, value in values.items())
+        kept = tuple(f"loss/{u.name}." for u in self._updates if spent and self._judges.intersection(u.trains))
+        still = {
+            tag: [value, since]
+            for tag, (value, since, until, times) in self._terms.items()
+            if until - since >= long and times >= PERSISTENT and not (value == 0 and tag.startswith(kept))
+        }
         self.history.append(Point(images, values, still, histogram))
         if len(self.history) > KEPT + 1:
             best = max(self.history[:-KEPT], key=lambda point: min(1.0, point.values.get(_DIVERSITY, 0.0)))
@@ -241,7 +248,7 @@ class Health:
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.history = [Point(**point) for point in state["history"]]
-        self._terms = {tag: (value, since) for tag, (value, since) in state["terms"].items()}
+        self._terms = {tag: tuple(seen) for tag, seen in state["terms"].items()}
         self._said = list(state["said"])
         self.found = findings(self.history)
 
@@ -288,7 +295,9 @@ class Health:
                 note_length=lambda: None,
             )
             step.batch = batch
-            yield from self.algorithm.matches(step).items()
+            for name, match in self.algorithm.matches(step).items():
+                self._judges.add(match.duel.names["discriminator"])
+                yield name, match
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 

@@ -145,7 +145,10 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
         problems += _metrics(stage, data, algorithm, builder, report)
         health = stage.settings.options["health"]
         if health is not None and hasattr(algorithm, "sample"):
-            builder.build(health.extractor)
+            try:
+                builder.build(health.extractor)
+            except MissingData as error:
+                report.missing.append(f"{health.extractor.path}: {error}")
     if problems:
         raise Mistakes(problems)
     for component, made in builder.built:
