@@ -48,7 +48,7 @@ class Point:
     Attributes:
         images: seen by then.
         values: the numbers, by tag.
-        still: terms that did not change in the last looks, for no known reason: tag -> value, and the images since which.
+        still: terms that did not change in the last looks, for no known reason: tag -> value, and since which images.
         histogram: share of each class among the fakes; empty where none are drawn.
     """
 
@@ -73,9 +73,9 @@ def findings(history: Sequence[Point]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     if (diversity := last.values.get(_DIVERSITY)) is not None:
-        best = max(history, key=lambda point: min(1.0, point.values[_DIVERSITY]))
-        fallen = 1 - diversity / max(min(1.0, best.values[_DIVERSITY]), 1e-12)
-        if fallen >= FALLEN and best.values[_DIVERSITY] > POOR:
+        best = max(history, key=_variety)
+        fallen = 1 - diversity / _variety(best) if _variety(best) > POOR else 0.0
+        if fallen >= FALLEN:
             found["diversity"] = f"diversity fell by {fallen:.0%} since {amount(best.images)} images: collapse?"
         elif grown and lasting(_DIVERSITY, lambda value: value < POOR):
             found["diversity"] = f"samples differ {diversity:.0%} as much as real images do: collapse?"
@@ -101,6 +101,11 @@ def findings(history: Sequence[Point]) -> dict[str, str]:
         what = "is 0" if value == 0 else f"stands at {value:.3g}"
         found[f"still {tag}"] = f"the term {tag} {what} since {amount(int(since))} images: dead, or without weight?"
     return found
+
+
+def _variety(point: Point) -> float:
+    """Its diversity, in [0, 1]: what is beyond that of the data is noise."""
+    return max(0.0, min(point.values.get(_DIVERSITY, 0.0), 1.0))
 
 
 def amount(images: int) -> str:
@@ -226,7 +231,7 @@ class Health:
         }
         self.history.append(Point(images, values, still, histogram))
         if len(self.history) > KEPT + 1:
-            best = max(self.history[:-KEPT], key=lambda point: min(1.0, point.values.get(_DIVERSITY, 0.0)))
+            best = max(self.history[:-KEPT], key=_variety)
             self.history = [best, *self.history[-KEPT:]]
         self.found = findings(self.history)
         return values

@@ -87,7 +87,7 @@ class Health(Group):
         extractor: Annotated[
             Use[Extractor],
             Field(description="the feature space of diversity; the samples' own numbers where it takes no such data"),
-        ] = "random",  # type: ignore[assignment]
+        ] = MappingProxyType({"use": "random", "width": 64, "side": 32}),  # type: ignore[assignment]
     ) -> None: ...
 
 
