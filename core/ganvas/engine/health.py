@@ -308,7 +308,7 @@ class Health:
 
     def _pictures(self) -> tuple[dict[str, float], list[float]]:
         drawer: Any = getattr(self.algorithm, "sample", None)
-        if drawer is None:
+        if drawer is None or "images" not in self.data.fields:
             return {}, []
         if self._real is None:
             probe = _probe(self.data, self.samples)
