@@ -1,4 +1,4 @@
-"""What a training looks like from outside, while it runs: numbers of its duels and samples, and what they say in words.
+"""What a training looks like from outside, while it runs: numbers of its duels and of its samples.
 
 Nothing here changes a training: it looks in eval mode, without gradients, from a random stream of its own.
 """
@@ -7,30 +7,35 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganvas.engine.findings import (
+    DIVERSITY,
+    DRIFT,
+    GAP,
+    HELD_OUT,
+    IMBALANCE,
+    OVERFITTING,
+    PERSISTENT,
+    SEPARATION,
+    SIGNAL,
+    SPENT,
+    Point,
+    findings,
+    variety,
+)
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.training import evaluating, norm
 from ganvas.kinds.algorithm import Algorithm, Step, flat
 from ganvas.kinds.data import Data, evenly
 from ganvas.kinds.duel import Match
 
-__all__ = ["Health", "Point", "default_every", "findings"]
+__all__ = ["Health", "default_every"]
 
-# When something is worth a line. All but the first two have to hold at PERSISTENT looks in a row: one may be chance.
-FALLEN = 0.5  # of the diversity there was; samples of a hundred and more give it to a few per cent
-POOR = 0.1  # diversity that no data set's good samples have; an untrained generator has it, so not from the start
-YOUNG = 5  # looks, that is a tenth of a training at the default, after which a generator should have left that state
-PERSISTENT = 3
-SPENT = 0.01  # of the discriminator's signal is left: it learns a hundred times slower than it could
-FOOLED = 0.001  # of the pairs of a real and a fake are ranked right: with a hundred of each, a handful
-OVERFIT = 0.5  # of the gap is lost on held-out samples; 0 is none, 1 is all of it (ADA's r_v)
-TELLING = 0.75  # of the pairs: below, the gap is hardly wider than the scores of a hundred samples scatter
-MOVED = 0.7  # of the fakes are of other classes than at the last look, and as many too few of all others: few at a time
 KEPT = 10  # looks that are remembered, besides that of the greatest diversity
 CELLS = 10  # classes that samples without (or with more) labels are sorted into
 BATCH = 64  # samples whose features are taken at once
@@ -39,90 +44,6 @@ BATCH = 64  # samples whose features are taken at once
 def default_every(steps: int) -> int:
     """Iterations between two looks: 50 looks in all, and not so many that they cost more than about 1 %."""
     return max(200, -(-steps // 50))
-
-
-@dataclass
-class Point:
-    """What one look saw.
-
-    Attributes:
-        images: seen by then.
-        values: the numbers, by tag.
-        still: terms that did not change in the last looks, for no known reason: tag -> value, and since which images.
-        histogram: share of each class among the fakes; empty where none are drawn.
-    """
-
-    images: int
-    values: Mapping[str, float]
-    still: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    histogram: Sequence[float] = ()
-
-
-# -- in words ----------------------------------------------------------------------------------------------------------
-
-
-def findings(history: Sequence[Point]) -> dict[str, str]:
-    """What the looks say, the last one's point of view: what it is about -> one line, the worst first."""
-    if not history:
-        return {}
-    last, recent = history[-1], history[-PERSISTENT:]
-    grown = len(history) >= YOUNG + PERSISTENT
-
-    def lasting(tag: str, holds: Callable[[float], bool]) -> bool:
-        return len(recent) == PERSISTENT and all(tag in p.values and holds(p.values[tag]) for p in recent)
-
-    found: dict[str, str] = {}
-    if (diversity := last.values.get(_DIVERSITY)) is not None:
-        best = max(history, key=_variety)
-        fallen = 1 - diversity / _variety(best) if _variety(best) > POOR else 0.0
-        if fallen >= FALLEN:
-            found["diversity"] = f"diversity fell by {fallen:.0%} since {amount(best.images)} images: collapse?"
-        elif grown and lasting(_DIVERSITY, lambda value: value < POOR):
-            found["diversity"] = f"samples differ {diversity:.0%} as much as real images do: collapse?"
-    duels = [tag.removeprefix(_SEPARATION) for tag in last.values if tag.startswith(_SEPARATION)]
-    for suffix in duels:
-        who = f"discriminator{suffix.replace('-', ' ', 1)}"
-        if grown and lasting(_SIGNAL + suffix, lambda value: value <= SPENT):
-            found[f"saturated{suffix}"] = f"{who} saturated: no sample is left that its loss could be smaller on"
-        if lasting(_SEPARATION + suffix, lambda value: value <= FOOLED):
-            found[f"fooled{suffix}"] = f"{who} fooled: it scores every fake above every real image"
-    for suffix in duels:
-        who = f"discriminator{suffix.replace('-', ' ', 1)}"
-        if lasting(_OVERFITTING + suffix, lambda value: value >= OVERFIT) and lasting(
-            _SEPARATION + suffix, lambda value: value >= TELLING
-        ):
-            gaps = (last.values[tag + suffix] for tag in (_GAP, _HELD_OUT))
-            known = "(gap {:.2g} on them, {:.2g} on held-out ones)".format(*gaps)
-            found[f"overfitting{suffix}"] = f"the {who} knows its training images {known}"
-    if grown and lasting(_DRIFT, lambda value: value >= MOVED) and lasting(_IMBALANCE, lambda value: value >= MOVED):
-        moved = f"{last.values[_DRIFT]:.0%} of the samples are of other classes than at {amount(history[-2].images)}"
-        found["drift"] = f"{moved} images: going round in modes?"
-    for tag, (value, since) in last.still.items():
-        what = "is 0" if value == 0 else f"stands at {value:.3g}"
-        found[f"still {tag}"] = f"the term {tag} {what} since {amount(int(since))} images: dead, or without weight?"
-    return found
-
-
-def _variety(point: Point) -> float:
-    """Its diversity, in [0, 1]: what is beyond that of the data is noise."""
-    return max(0.0, min(point.values.get(_DIVERSITY, 0.0), 1.0))
-
-
-def amount(images: int) -> str:
-    """12000 -> ``12k``."""
-    for size, unit in ((10**6, "M"), (10**3, "k")):
-        if images >= size:
-            return f"{images / size:.3g}{unit}"
-    return str(images)
-
-
-_GAP, _HELD_OUT = "scores/gap.training", "scores/gap.held-out"
-_SEPARATION, _SIGNAL = "scores/health.separation", "scores/health.signal"
-_OVERFITTING = "scores/health.overfitting"
-_DIVERSITY, _DRIFT, _IMBALANCE = "scores/health.diversity", "scores/health.drift", "scores/health.imbalance"
-
-
-# -- in numbers --------------------------------------------------------------------------------------------------------
 
 
 class Health:
@@ -222,7 +143,7 @@ class Health:
         values |= numbers
         long = PERSISTENT * self.every * self.batch_size
         # A margin that all samples keep is no dead term: the signal says so.
-        spent = any(tag.startswith(_SIGNAL) and value <= SPENT for tag, value in values.items())
+        spent = any(tag.startswith(SIGNAL) and value <= SPENT for tag, value in values.items())
         kept = tuple(f"loss/{u.name}." for u in self._updates if spent and self._judges.intersection(u.trains))
         still = {
             tag: [value, since]
@@ -231,7 +152,7 @@ class Health:
         }
         self.history.append(Point(images, values, still, histogram))
         if len(self.history) > KEPT + 1:
-            best = max(self.history[:-KEPT], key=_variety)
+            best = max(self.history[:-KEPT], key=variety)
             self.history = [best, *self.history[-KEPT:]]
         self.found = findings(self.history)
         return values
@@ -278,10 +199,10 @@ class Health:
             real, fake, slopes, most = (torch.cat(parts) for parts in zip(*batches, strict=True))
             gap = real.mean() - fake.mean()
             above = (real.unsqueeze(1) > fake).float() + 0.5 * (real.unsqueeze(1) == fake)
-            found = {_GAP: gap, _SEPARATION: above.mean(), _SIGNAL: slopes.sum() / most.sum()}
+            found = {GAP: gap, SEPARATION: above.mean(), SIGNAL: slopes.sum() / most.sum()}
             if name in others:
                 lost = real.mean() - torch.cat(others[name]).mean()
-                found |= {_HELD_OUT: gap - lost, _OVERFITTING: (lost / gap).nan_to_num(0, 0, 0).clamp(-1, 1)}
+                found |= {HELD_OUT: gap - lost, OVERFITTING: (lost / gap).nan_to_num(0, 0, 0).clamp(-1, 1)}
             for tag, value in found.items():
                 if not value.isnan():  # no signal of a loss that reads other things than scores
                     yield tag + suffix, value.item()
@@ -320,13 +241,13 @@ class Health:
         nearest = classes[torch.cdist(fake, real).argmin(1)]
         shares = [(c.unsqueeze(1) == torch.arange(number, device=c.device)).float().mean(0) for c in (nearest, classes)]
         values = {
-            _DIVERSITY: (torch.pdist(fake).mean() / spread).item(),
-            _IMBALANCE: ((shares[0] - shares[1]).abs().sum() / 2).item(),
+            DIVERSITY: (torch.pdist(fake).mean() / spread).item(),
+            IMBALANCE: ((shares[0] - shares[1]).abs().sum() / 2).item(),
         }
         histogram = shares[0].tolist()
         before = self.history[-1].histogram if self.history else ()
         if len(before) == len(histogram):  # other samples are looked at if the option was changed between two sessions
-            values[_DRIFT] = sum(abs(a - b) for a, b in zip(histogram, before, strict=True)) / 2
+            values[DRIFT] = sum(abs(a - b) for a, b in zip(histogram, before, strict=True)) / 2
         return values, histogram
 
     def _features(self, images: Tensor) -> Tensor:
