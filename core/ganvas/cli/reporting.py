@@ -59,7 +59,7 @@ class ConsoleReporter(Reporter):
             task = bars.add_task(name, total=None, scalars="")
 
             def show() -> None:
-                said = progress.doing or _losses(progress.scalars)
+                said = progress.doing or _seen(progress)
                 bars.update(task, total=progress.steps or None, completed=progress.index, scalars=said)
 
             with _watching(show, 0.25):
@@ -78,16 +78,14 @@ class ConsoleReporter(Reporter):
             spent = time.monotonic() - begun
             done = progress.index - first[0]
             left = f"{spent / done * (progress.steps - progress.index):.0f} s left" if done else "starting"
-            said = progress.doing or _losses(progress.scalars)
+            said = progress.doing or _seen(progress)
             self.say(f"{name}: {progress.index}/{progress.steps}, {spent:.0f} s, {left}{', ' + said if said else ''}")
 
         with _watching(show, self.seconds):
             yield
-        if not progress.steps:
-            return
-        self.say(
-            f"{name}: {progress.index}/{progress.steps}, {time.monotonic() - begun:.0f} s, {_losses(progress.scalars)}"
-        )
+        if progress.steps:
+            spent = time.monotonic() - begun
+            self.say(f"{name}: {progress.index}/{progress.steps}, {spent:.0f} s, {_seen(progress)}")
 
 
 @contextmanager
@@ -108,9 +106,11 @@ def _watching(show: Any, every: float) -> Iterator[None]:
         thread.join()
 
 
-def _losses(scalars: Mapping[str, float]) -> str:
+def _seen(progress: Progress) -> str:
+    """What is wrong, if anything is, and the losses."""
+    scalars = progress.scalars
     shown = [(tag.partition("/")[2], value) for tag, value in scalars.items() if tag.startswith(("loss/", "penalty/"))]
-    return "  ".join(f"{tag} {value:.3g}" for tag, value in shown[:4])
+    return "  ".join(filter(None, [progress.finding, *(f"{tag} {value:.3g}" for tag, value in shown[:4])]))
 
 
 def metric_lines(metrics: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,10 @@ from ganvas.kinds.data import Data
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Scheduled
 
-__all__ = ["Job", "Outcome", "Progress", "check_updates", "train"]
+if TYPE_CHECKING:
+    from ganvas.engine.health import Health
+
+__all__ = ["Job", "Outcome", "Progress", "check_updates", "evaluating", "norm", "train"]
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Progress:
     index: int = 0
     scalars: dict[str, float] = field(default_factory=dict)
     doing: str = ""
+    finding: str = ""
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Job:
         average: half-life in images and the networks to average, or None.
         folder: where checkpoints go.
         checkpoint_every: seconds, or iterations (an int).
+        health: looks at the training from time to time, or None.
         scalars, pictures: called with (index, images, values) at log points; evaluate: with (index) and returns
             scalars; saved: with (index, path).
     """
@@ -69,6 +74,7 @@ class Job:
     evaluate_every: int | None = None
     checkpoint_every: float | int = 300.0
     keep: int = 2
+    health: Health | None = None
     started: Callable[[int], None] = lambda index: None
     scalars: Callable[[int, int, dict[str, float]], None] = lambda index, images, values: None
     pictures: Callable[[int, int, dict[str, Preview]], None] = lambda index, images, values: None
@@ -116,6 +122,7 @@ def train(job: Job) -> Outcome:
         average = Average({name: networks[name] for name in job.average[1]}, job.average[0], job.batch_size)
     checkpoints = Checkpoints(job.folder, job.keep)
     log = Log(job.name, device)
+    health = job.health
     reads_length = [False]
 
     # Where an earlier process stopped, if one did.
@@ -131,6 +138,8 @@ def train(job: Job) -> Outcome:
                 average.load(state["average"])
             batches.load(state["batches"])
             log.load(state["log"])
+            if health is not None and state["health"] is not None:
+                health.load(state["health"])
         except (KeyError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())[:300]
             raise BrokenState(f"the checkpoint {path} does not belong to this spec: {said}") from None
@@ -159,6 +168,7 @@ def train(job: Job) -> Outcome:
             "average": average.state() if average is not None else None,
             "batches": batches.state(),
             "log": log.state(),
+            "health": health.state() if health is not None else None,
             "length_read": reads_length[0],
         }
         return checkpoints.save(index, tree)
@@ -177,6 +187,8 @@ def train(job: Job) -> Outcome:
                 logging=logging,
             )
             randomness.others("iteration", index)
+            if health is not None:
+                health.begin(index)
             shared: dict[str, Tensor] | None = None
 
             for group in groups:
@@ -239,7 +251,8 @@ def train(job: Job) -> Outcome:
                         if job.clip_gradients is not None:
                             nn.utils.clip_grad_norm_(parameters[update.name], job.clip_gradients)
                         if logging and repetition == 0:
-                            log.add(f"grad/{update.name}", _norm(parameters[update.name]))
+                            moving = [p.grad for p in parameters[update.name] if p.grad is not None]
+                            log.add(f"grad/{update.name}", norm(moving))
                     for update in group:
                         optimizer = optimizers[update.optimizer_name]
                         if scheduled[update.optimizer_name].scheduled:
@@ -256,6 +269,9 @@ def train(job: Job) -> Outcome:
                 average.update(step)
             for name, value in step.logged.items():
                 log.add(name, value)
+            if health is not None:
+                for name, value in health.ratios():
+                    log.add(name, value)
 
             # Log points: the only moments that wait for the device.
             done = index + 1
@@ -267,8 +283,15 @@ def train(job: Job) -> Outcome:
                     f"grad/learning-rate.{name}": optimizer.param_groups[0]["lr"]
                     for name, optimizer in optimizers.items()
                 }
+                scalars["time/images-per-second"] = clock.rate(images)
+                if health is not None:
+                    scalars |= health.look(done, scalars)
+                    job.progress.finding = health.line
+                    for line in health.news():
+                        job.warn(f"{job.name}, after {images} images: {line}")
+                    clock.reset(images)
                 job.progress.scalars = scalars
-                job.scalars(done, images, {**scalars, "time/images-per-second": clock.rate(images)})
+                job.scalars(done, images, scalars)
             if job.pictures_every is not None and (done % job.pictures_every == 0 or done == job.steps):
                 _pictures(job, average, batches, done)
                 clock.reset(images)
@@ -349,11 +372,11 @@ def _sum(terms: Mapping[str, Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all their numbers together; 0 of none."""
+    if not tensors:
         return torch.zeros(())
-    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    norms = torch._foreach_norm(list(tensors))  # pyright: ignore[reportPrivateImportUsage]
     return torch.linalg.vector_norm(torch.stack(norms))
 
 

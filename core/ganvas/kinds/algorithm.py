@@ -15,6 +15,7 @@ from ganvas.kinds.options import Scheduled
 from ganvas.kinds.records import Terms
 
 if TYPE_CHECKING:
+    from ganvas.kinds.duel import Match
     from ganvas.kinds.evaluation import Stage
 
 __all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped", "visible"]
@@ -257,6 +258,14 @@ class Algorithm(nn.Module):
         if condition is None and rows:
             condition = torch.cat(rows)[:number]
         return torch.cat(latents)[:number], condition
+
+    def matches(self, step: Step) -> Mapping[str, Match]:
+        """One round of each of its duels, on the discriminator's side, by a name that tells them apart.
+
+        For looking at what they are like (their scores on samples of training and on held-out ones), not for training:
+        called in eval mode, without gradients, on a batch of its own. One duel needs no name: ``{"": match}``.
+        """
+        return {}
 
     def previews(self, batch: dict[str, Tensor], rng: torch.Generator) -> dict[str, Preview]:
         """Pictures by name, drawn with the averaged weights; ``batch`` and ``rng`` are the same each time."""

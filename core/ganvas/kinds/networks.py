@@ -18,7 +18,7 @@ from ganvas.kinds.options import Progress
 from ganvas.kinds.records import Critique, Generated, Latents, Terms
 
 if TYPE_CHECKING:
-    from ganvas.kinds.data import Segment
+    from ganvas.kinds.data import Data, Segment
     from ganvas.kinds.duel import Match
 
 __all__ = [
@@ -292,6 +292,9 @@ class Extractor(nn.Module):
     name: str
     features: int
     classes: int = 0
+
+    def check(self, data: Data) -> None:
+        """Raises ``ValueError`` for data whose images it does not take."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

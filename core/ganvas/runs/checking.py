@@ -145,6 +145,12 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
             problems.append(Problem(_place(stage, "ema"), f"{path}.ema", message))
         problems += _batch_size(builder, stage.settings.options["batch_size"])
         problems += _metrics(stage, data, algorithm, builder, report)
+        health = stage.settings.options["health"]
+        if health is not None and hasattr(algorithm, "sample"):
+            try:
+                builder.build(health.extractor)
+            except MissingData as error:
+                report.missing.append(f"{health.extractor.path}: {error}")
     if problems:
         raise Mistakes(problems)
     for component, made in builder.built:

@@ -21,6 +21,7 @@ from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure, portrait
+from ganvas.engine.health import Health, default_every
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
@@ -495,6 +496,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         evaluate_every=evaluate.every if evaluate is not None else None,
         checkpoint_every=cadence if isinstance(cadence, int) else seconds(cadence),
         keep=settings["checkpoint"].keep,
+        health=_health(session, stage, algorithm, data),
         started=started,
         scalars=lambda index, images, values: hooks(
             "ganvas_scalars", stage=record, index=index, images=images, scalars=values
@@ -608,6 +610,39 @@ def _optimizers(builder: Builder, stage: StageSpec, algorithm: Algorithm) -> dic
     return {name: builder.build(spec if isinstance(spec, Component) else spec[name]) for name in names}
 
 
+def _health(session: Session, stage: StageSpec, algorithm: Algorithm, data: Data) -> Health | None:
+    """What looks at the training, where it is long enough to be looked at."""
+    settings = stage.settings.options
+    chosen, log_every = settings["health"], settings["log_every"]
+    if chosen is None:
+        return None
+    every = math.ceil((chosen.every or default_every(settings["steps"])) / log_every) * log_every
+    if every > settings["steps"]:
+        return None
+    extractor = None
+    if hasattr(algorithm, "sample"):
+        builder = Builder(stage.seed, session.trained)
+        extractor = builder.build(chosen.extractor)
+        try:
+            extractor.check(data)
+        except ValueError:  # no pictures: points of a plane are their own features
+            extractor = None
+        else:
+            extractor.to(session.device).eval()
+            _prepare(builder, data, stage.seed, session.device)
+    return Health(
+        algorithm,
+        data,
+        every=every,
+        samples=chosen.samples,
+        batch_size=settings["batch_size"],
+        steps=settings["steps"],
+        seed=stage.seed,
+        device=session.device,
+        extractor=extractor,
+    )
+
+
 def _average(stage: StageSpec, algorithm: Algorithm) -> tuple[Scheduled, Sequence[str]] | None:
     ema = stage.settings.options["ema"]
     if ema is None:
@@ -638,7 +673,7 @@ def _label(experiment: Experiment, stage: StageSpec) -> str:
         steps = path.split(".")
         if steps[0] == "stages" and (len(steps) < 3 or steps[1] not in family):
             return False
-        untrained = ("evaluate", "checkpoint", "log_every", "pictures_every", "name", "trackers")
+        untrained = ("evaluate", "checkpoint", "health", "log_every", "pictures_every", "name", "trackers")
         return not any(word in untrained for word in steps)
 
     words = []

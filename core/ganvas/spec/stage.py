@@ -10,11 +10,22 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from ganvas.kinds.data import Dataset
 from ganvas.kinds.evaluation import Metric, Tracker
+from ganvas.kinds.networks import Extractor
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Group, Scheduled, Trained, Use
 from ganvas.registry.signature import Option, options_of
 
-__all__ = ["NAME", "Checkpoint", "Ema", "Evaluate", "ExperimentSettings", "StageSettings", "seconds", "settings_of"]
+__all__ = [
+    "NAME",
+    "Checkpoint",
+    "Ema",
+    "Evaluate",
+    "ExperimentSettings",
+    "Health",
+    "StageSettings",
+    "seconds",
+    "settings_of",
+]
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _TIME = r"[1-9][0-9]*(s|m|h)"
@@ -76,6 +87,24 @@ class Checkpoint(Group):
     ) -> None: ...
 
 
+class Health(Group):
+    """How a training is looked at while it runs, from time to time; the weights do not depend on it."""
+
+    def __init__(
+        self,
+        *,
+        every: Annotated[
+            int | None,
+            Field(ge=1, description="iterations between two looks, at log points; 200, or a fiftieth of the steps"),
+        ] = None,
+        samples: Annotated[int, Field(ge=2, description="real samples that are looked at, and as many fakes")] = 128,
+        extractor: Annotated[
+            Use[Extractor],
+            Field(description="the feature space of diversity; the samples' own numbers where it takes no such data"),
+        ] = MappingProxyType({"use": "random", "width": 64, "side": 32}),  # type: ignore[assignment]
+    ) -> None: ...
+
+
 class StageSettings(Group):
     """The engine's options of a stage."""
 
@@ -99,6 +128,9 @@ class StageSettings(Group):
         ] = None,
         evaluate: Annotated[Evaluate | None, Field(description="metrics, and when")] = None,
         checkpoint: Annotated[Checkpoint, Field(description="when the state is saved")] = MappingProxyType({}),  # type: ignore[assignment]
+        health: Annotated[
+            Health | None, Field(description="how training is looked at while it runs, or not at all")
+        ] = MappingProxyType({}),  # type: ignore[assignment]
         log_every: Annotated[int, Field(ge=1, description="iterations between log points")] = 20,
         pictures_every: Annotated[int | None, Field(ge=1, description="iterations between sample grids")] = None,
         start: Annotated[

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.engine.evaluation import TrainedStage
+from ganvas.engine.health import Health
 from ganvas.engine.training import check_updates
 from ganvas.kinds import algorithm as algorithms
 from ganvas.kinds.algorithm import Preview
@@ -21,7 +22,7 @@ from ganvas.kinds.evaluation import Measurement, Sampler
 from ganvas.registry.hooks import StageRecord, implementations
 from ganvas.spec.build import fork_random
 from ganvas.testing import doubles
-from ganvas.testing.probes import options_stay, resumes, seed_everything, seeded_states
+from ganvas.testing.probes import listed, options_stay, resumes, seed_everything, seeded_states, tensors_of
 from ganvas.testing.suite import Broken, Case, Subject, Suite, skip
 
 __all__ = ["suite"]
@@ -134,6 +135,23 @@ def resumes_to_the_same_bits(subject: Subject, case: Case) -> None:
     if subject.cls.steps is not None:  # type: ignore[attr-defined]
         skip("it trains nothing")
     resumes(lambda seed: algorithm(subject, case, seed))
+
+
+@suite.check(
+    "looking at a round of its duels and at its samples changes nothing",
+    "matches is no training: what it pools, counts or averages has to stay as it is",
+    "matches",
+    kinds=("algorithm",),
+    varied=False,
+)
+def looking_changes_nothing(subject: Subject, case: Case) -> None:
+    made = algorithm(subject, case)
+    before = {name: value.clone() for name, value in tensors_of(made).items()}
+    Health(made, made.data, every=1, samples=8, batch_size=4, steps=1, seed=0, device=torch.device(case.device)).look(
+        1, {}
+    )
+    if changed := [name for name, value in tensors_of(made).items() if not torch.equal(value, before[name])]:
+        raise Broken(f"{listed(changed)} changed")
 
 
 @suite.check(

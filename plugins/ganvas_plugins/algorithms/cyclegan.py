@@ -142,6 +142,20 @@ class CycleGan(Algorithm):
                 step.log(f"scores/{which}-{domain}", step.logged.pop(f"scores/{which}"))
         return terms
 
+    def matches(self, step: Step) -> dict[str, Match]:
+        """A round in each domain, of fresh translations only: what the pools hold belongs to training."""
+        duels = {"a": (self.to_a, step.batch["b.images"]), "b": (self.to_b, step.batch["a.images"])}
+        return {
+            domain: Match(
+                "discriminator",
+                step,
+                duel,
+                real=step.batch[f"{domain}.images"],
+                fake=lambda duel=duel, images=images: duel.generator(images),
+            )
+            for domain, (duel, images) in duels.items()
+        }
+
     def translate(self, images: Tensor, to: Literal["a", "b"] = "b") -> Tensor:
         """(N, C, H, W) of the other domain -> the same in domain ``to``, both in [-1, 1]."""
         return (self.to_b if to == "b" else self.to_a).generator(images)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ganvas import Algorithm, Condition, Discriminator, Duel, Generated, Generator, Preview, Use
+from ganvas import Algorithm, Condition, Discriminator, Duel, Generated, Generator, Match, Preview, Step, Use
 
 __all__ = ["OneDuel"]
 
@@ -15,7 +17,7 @@ __all__ = ["OneDuel"]
 class OneDuel(Algorithm):
     """One generator against one discriminator, with or without a condition.
 
-    A subclass sets ``condition`` and ``duel``, and says what their updates are.
+    A subclass sets ``condition`` and ``duel``, and says what their updates are and what one round is.
     """
 
     gives = {"generator": Generator, "discriminator": Discriminator}
@@ -29,6 +31,13 @@ class OneDuel(Algorithm):
 
     def networks(self) -> dict[str, nn.Module]:
         return self.duel.networks()
+
+    @abstractmethod
+    def match(self, side: Literal["generator", "discriminator"], step: Step) -> Match:
+        """One round of the duel on the step's batch."""
+
+    def matches(self, step: Step) -> dict[str, Match]:
+        return {"": self.match("discriminator", step)}
 
     def player(self, build: Use[Generator]) -> Generator:
         """The generator, built for the stage's data and condition.

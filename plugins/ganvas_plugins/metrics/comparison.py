@@ -58,9 +58,7 @@ class FeatureMetric(Metric):
 def fitting(extractor: Use[Extractor], data: Data) -> Extractor:
     """The extractor, built; raises ``ValueError`` where it cannot work with these data."""
     made = extractor()
-    check = getattr(made, "check", None)
-    if check is not None:
-        check(data)
+    made.check(data)
     return made
 
 

@@ -48,6 +48,7 @@ stages:
     ema: {half_life: {from: 0, to: 200}}
     log_every: 4
     pictures_every: 8
+    health: {every: 4, samples: 16}
     checkpoint: {every: 5}
 """
 
@@ -96,6 +97,7 @@ stages:
     pool: 6
     steps: 14
     batch_size: 2
+    health: {every: 3, samples: 4}
     log_every: 3
     checkpoint: {every: 4}
 """

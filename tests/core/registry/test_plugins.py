@@ -158,6 +158,7 @@ def test_a_spec_under_no_plugin_is_a_clean_list_of_mistakes(write: Callable[[str
     assert str(raised.value).splitlines() == [
         "spec.yaml:2:1: trackers[0]: no tracker is called 'tensorboard'",
         "spec.yaml:2:10: dataset: no dataset is called 'digits'",
+        "spec.yaml:4:3: stages.gan.health.extractor: no extractor is called 'random'",
         "spec.yaml:4:14: stages.gan: no algorithm is called 'gan'",
     ]
 

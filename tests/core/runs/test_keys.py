@@ -63,6 +63,7 @@ STAGE = {
     "start": ("other", True),
     "evaluate": ("{every: 5, metrics: [diversity]}", False),
     "checkpoint": ("{every: 30s, keep: 7}", False),
+    "health": ("{every: 5, samples: 16}", False),
     "log_every": ("3", False),
     "pictures_every": ("3", False),
 }

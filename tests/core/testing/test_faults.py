@@ -697,6 +697,16 @@ class TrainsAStranger(LeavesANetworkOut):
         return [Update("one", ["other"], lambda step: {})]
 
 
+class CountsItsLooks(LeavesANetworkOut):
+    def __init__(self, data: Data) -> None:
+        super().__init__(data)
+        self.register_buffer("looks", torch.zeros(()))
+
+    def matches(self, step: Any) -> dict[str, Match]:
+        self.looks += 1
+        return {}
+
+
 # class -> the check that has to catch it, and what its message has to say.
 class DrawsTwice(Sampler):
     """A sampler whose samples are not made of what it says it draws."""
@@ -805,6 +815,7 @@ FAULTS: dict[type, tuple[str, str]] = {
     DeafTracker: ("it_has_hooks", "it has no hook at all"),
     Climbs: ("it_lowers_a_loss", "the loss went from .* in 30 steps"),
     LeavesANetworkOut: ("its_updates_fit_its_networks", "two.weight, two.bias belong to no network of networks"),
+    CountsItsLooks: ("looking_changes_nothing", "looks changed"),
     TrainsAStranger: ("its_updates_fit_its_networks", "trains 'other', but the networks are one"),
 }
 

@@ -180,6 +180,24 @@ def test_pooled_images_carry_no_gradient_and_the_pool_is_part_of_the_state():
     torch.testing.assert_close(algorithm.state_dict()["pool_a.images"][:3], moment.batch["b.images"])
 
 
+def test_a_round_in_each_domain_leaves_the_pools_alone():
+    algorithm = cyclegan(pool=4)
+    moment = step()
+    with torch.no_grad():
+        algorithm.to_b.generator.gain.fill_(2.0)
+        algorithm.to_a.generator.gain.fill_(3.0)
+        matches = algorithm.matches(moment)
+    assert list(matches) == ["a", "b"]
+    a, b = (moment.batch[f"{name}.images"] for name in "ab")
+    for name, real, fake in (("a", a, 3 * b), ("b", b, 2 * a)):
+        assert torch.equal(matches[name].real, real)
+        assert torch.equal(matches[name].fake, fake)
+    judges = algorithm.to_a.discriminator, algorithm.to_b.discriminator
+    for name, judge, real in (("a", judges[0], a), ("b", judges[1], b)):
+        assert torch.equal(matches[name].critique("real").scores, judge(real).scores)
+    assert (algorithm.pool_a.filled, algorithm.pool_b.filled) == (0, 0)
+
+
 def test_losses_with_networks_of_their_own_are_trained_apart():
     class Learned(LeastSquares):
         def __init__(self):

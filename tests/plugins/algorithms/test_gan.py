@@ -83,6 +83,18 @@ def test_terms_are_the_loss_of_the_critiques():
     assert set(moment.logged) == {"scores/real", "scores/fake"}
 
 
+def test_its_one_round_is_the_discriminators():
+    algorithm = gan(Classes, generator_fakes=2)
+    moment = step(seed=3)
+    ((name, match),) = algorithm.matches(moment).items()
+    moment.rng.manual_seed(3)
+    expected = algorithm.match("discriminator", moment)
+    assert (name, match.side) == ("", "discriminator")
+    for which in ("real", "fake"):
+        assert torch.equal(match.critique(which).scores, expected.critique(which).scores)
+    assert len(match.fake) == 6
+
+
 def test_latents_are_drawn_from_the_steps_generator():
     algorithm = gan()
     first, same, other = (algorithm.match("generator", step(seed=seed)).fake for seed in (0, 0, 1))
