@@ -181,7 +181,7 @@ class Latents:
 
 
 def _straight(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """(N, 1, D), (N, 1, D), (S,) or (N, S) -> (N, S, D); lerp gives the ends to the bit, and no change where there is none."""
+    """(N, 1, D) twice, (S,) or (N, S) -> (N, S, D); lerp gives the ends to the bit, no change where there is none."""
     return torch.lerp(start, end, shares.to(start).unsqueeze(-1))
 
 

@@ -31,8 +31,8 @@ class Chamfer(FeatureMetric):
         sum_i min_j |x'_i - y'_j|^2.
 
     It grows with the number of points, and its scale is what t-SNE makes of it, so it compares only at the same
-    ``points``, ``perplexity`` and ``seed``. The t-SNE takes 10 seconds for the 1,000 points of each sort that are the
-    default, on one core, and somewhat more than twice as long for twice as many. The paper's extractor is its encoder:
+    ``points``, ``perplexity`` and ``seed``. The t-SNE takes some 20 seconds on one core for the 1,000 points of each
+    sort that are the default, and more than twice as long for twice as many. The paper's extractor is its encoder:
     ``{use: stage, stage: features}``.
 
     Lower is better. Gives ``chamfer@EXTRACTOR`` or ``chamfer@EXTRACTOR.embedded``.
