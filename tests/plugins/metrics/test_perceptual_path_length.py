@@ -249,7 +249,10 @@ def test_refusals(stage_of):
     )
     broken = Linear("normal")
     broken.second.fill_(math.inf)
-    assert refused(stage_of(broken)) == ("4 of 4 steps have no finite length: the generator or projection diverged")
+    assert refused(stage_of(broken)) == (
+        "4 of 4 steps have no finite length: the generator or the extractor projection diverged; use an earlier "
+        "checkpoint, or another extractor"
+    )
     data = Data(doubles.Dataset(shape=SHAPE))
     metric = PerceptualPathLength(data, extractor=Projection)
     with pytest.raises(ValueError) as refusal:
