@@ -1,10 +1,13 @@
 """Each channel by itself, and the modes of stacked digits, which can be counted with it."""
 
+import json
+import logging
 import math
 
 import pytest
 import torch
 
+import ganvas
 from ganvas import Data, DataField, Dataset, Extractor
 from ganvas_plugins.datasets.digits import Digits
 from ganvas_plugins.datasets.stacked_mnist import StackedMnist
@@ -106,6 +109,40 @@ def test_grey_images_and_those_without_channels_of_their_own():
     with pytest.raises(ValueError) as refusal:
         extractor(images(2, 3, 8, 8))
     assert str(refusal.value) == "these images have 3 channels, and those that it was told of 1"
+
+
+SPEC = {
+    "dataset": {"use": "stacked-mnist", "digits": "digits", "length": 30},
+    "stages": {
+        "gan": {
+            "use": "gan",
+            "generator": {"use": "mlp", "widths": [4]},
+            "discriminator": {"use": "mlp", "widths": [4]},
+            "steps": 1,
+            "batch_size": 8,
+            "evaluate": {
+                "metrics": [
+                    {
+                        "use": "mode-coverage",
+                        "extractor": {"use": "channels", "extractor": {"use": "classifier", "training": 2}},
+                        "samples": 10,
+                    }
+                ]
+            },
+        }
+    },
+}
+
+
+def test_the_judge_learns_single_digits_and_nothing_else(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("GANVAS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "spec.yaml").write_text(json.dumps(SPEC))
+    with caplog.at_level(logging.INFO, "ganvas"):
+        run = ganvas.train(tmp_path / "spec.yaml", runs=tmp_path / "runs", device="cpu")
+    learned = [line for line in caplog.messages if line.startswith("training a judge")]
+    assert learned == ["training a judge on 1797 real images (once; it is kept)"]
+    protocol = run.metrics("gan")["mode-coverage@channels-classifier.modes"]["protocol"]
+    assert protocol["each channel"]["judge"]["shape"] == [1, 8, 8]
 
 
 class Drawn:
