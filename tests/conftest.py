@@ -30,9 +30,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_portraits():
-    """Two features instead of t-SNE, which takes seconds, in the portraits of all encoders that tests train."""
+    """The first features instead of t-SNE, which takes seconds, in the portraits of all encoders that tests train."""
+
+    def first(features, seed, *, dimensions=2, perplexity=30.0):
+        return features[:, :dimensions]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganvas_plugins.embedding.tsne", lambda features, seed: features[:, :2])
+        patch.setattr("ganvas_plugins.embedding.tsne", first)
         yield
 
 

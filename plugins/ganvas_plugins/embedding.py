@@ -1,4 +1,4 @@
-"""A feature space as a picture: t-SNE, and a scatter plot of what it gives."""
+"""A feature space in a few dimensions: t-SNE, and a scatter plot of what it gives."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def tsne(features: np.ndarray, seed: int) -> np.ndarray:
-    """Points (N, 2) whose neighbourhoods are those of the features (N, F), as far as a plane has room for them.
+def tsne(features: np.ndarray, seed: int, *, dimensions: int = 2, perplexity: float = 30.0) -> np.ndarray:
+    """Points (N, dimensions) whose neighbourhoods are those of the features (N, F), as far as there is room for them.
 
-    The perplexity is 30, or a third of the points where those are few. The same seed gives the same points.
+    The perplexity is lowered to a third of the points where those are few. 500 iterations start at the principal
+    components. The same seed gives the same points.
     Source: van der Maaten & Hinton, "Visualizing Data using t-SNE", 2008.
     """
     from sklearn.manifold import TSNE
@@ -18,11 +19,12 @@ def tsne(features: np.ndarray, seed: int) -> np.ndarray:
 
     features = np.asarray(features, np.float64)
     if np.ptp(features, axis=0).max() == 0:  # a collapsed encoder: there is nothing to spread
-        return np.zeros((len(features), 2))
-    perplexity = min(30.0, (len(features) - 1) / 3)
+        return np.zeros((len(features), dimensions))
+    perplexity = min(perplexity, (len(features) - 1) / 3)
     # Threads would add up the forces in any order, and the points differ from run to run.
     with threadpool_limits(limits=1):
-        return TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(features)
+        method = TSNE(dimensions, perplexity=perplexity, init="pca", max_iter=500, random_state=seed)
+        return method.fit_transform(features)
 
 
 def scatter(points: np.ndarray, labels: np.ndarray | None, names: Sequence[str], pixels: int = 640) -> np.ndarray:

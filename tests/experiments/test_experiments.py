@@ -95,6 +95,11 @@ CLASSIFIER_FID = {"use": "fid", "samples": 32, "extractor": {"use": "classifier"
 IMAGENET_FID = {"use": "fid", "samples": 32, "extractor": "efficientnet-lite0"}
 ACCURACY = {"use": "attribute-accuracy", "samples": 32, "training": 3}
 DIVERSITY = {"use": "diversity", "samples": 64}
+CHANNELS_COVERAGE = {
+    "use": "mode-coverage",
+    "samples": 32,
+    "extractor": {"use": "channels", "extractor": {"use": "classifier", "training": 3}},
+}
 MEASURED = "stages.gan.evaluate.metrics"
 
 COUPLES = (
@@ -148,6 +153,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "eigengan/mnist.yaml": GAN | EIGENGAN | {MEASURED: [DIVERSITY]},
     "gan/mnist.yaml": GAN | MLP | {MEASURED: [DIVERSITY]},
     "gan/ring.yaml": GAN | MLP | {"dataset.samples": 64, MEASURED: [DIVERSITY]},
+    "gan/stacked_mnist.yaml": GAN | DCGAN | {"dataset.length": 64, MEASURED: [CHANNELS_COVERAGE]},
     "infogan/mnist_full.yaml": GAN | DCGAN | {MEASURED: []},
     "r3gan/cifar10.yaml": GAN | R3GAN | {MEASURED: [DIVERSITY]},
     "r3gan/mnist.yaml": GAN | R3GAN | {MEASURED: [DIVERSITY]},

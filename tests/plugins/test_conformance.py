@@ -93,6 +93,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "metric/memorisation": {"extractor": "ganvas.testing/double", "samples": 20, "pictures": 2},
     "extractor/random": {"width": 8, "side": 16},
     "extractor/timm": {"model": "test_resnet", "weights": str(ROOT / "test_resnet.safetensors")},
+    "extractor/channels": {"extractor": {"use": "classifier", "training": 2}},
+    "dataset/stacked-mnist": {"digits": {"use": "digits", "flip": True}, "length": 50},
+    "metric/chamfer": {"extractor": "ganvas.testing/double", "samples": 20},
+    "metric/classification-accuracy-score": {"training": 2, "samples": 20},
+    "metric/perceptual-path-length": {"extractor": "ganvas.testing/double", "samples": 20},
 }
 SLOW = {"extractor/efficientnet-lite0", "backbone/efficientnet-lite0"}
 

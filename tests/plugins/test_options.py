@@ -1019,6 +1019,53 @@ CASES: dict[str, dict[str, Any]] = {
             "every": 1,
         },
     ),
+    "metrics of ways, of classifiers and of clouds": gan(
+        generator={"use": "stylegan2", "channels": 4, "latent": 4, "style": 4, "mapping_layers": 1},
+        evaluate={
+            "metrics": [
+                {
+                    "use": "chamfer",
+                    **RANDOM,
+                    "real": 30,
+                    "variant": "embedded",
+                    "points": 10,
+                    "perplexity": 3.0,
+                    "seed": 1,
+                },
+                {"use": "classification-accuracy-score", "samples": 40, "training": 3, "share": 0.5, "seed": 1},
+                {
+                    "use": "perceptual-path-length",
+                    **RANDOM,
+                    "space": "w",
+                    "sampling": "end",
+                    "epsilon": 1e-3,
+                    "trim": 0.1,
+                    "seed": 1,
+                },
+            ],
+            "every": 1,
+        },
+    ),
+    "stacked digits, judged by channel": {
+        "dataset": {"use": "stacked-mnist", "digits": DIGITS, "length": 30, "seed": 1},
+        "stages": {
+            "gan": {
+                "use": "gan",
+                **DCGAN,
+                **COMMON,
+                "evaluate": {
+                    "metrics": [
+                        {
+                            "use": "mode-coverage",
+                            "extractor": {"use": "channels", "extractor": JUDGE["extractor"]},
+                            "samples": 20,
+                        },
+                    ],
+                    "every": 1,
+                },
+            }
+        },
+    },
     "fid over a network of timm": gan(
         evaluate={
             "metrics": [

@@ -2,7 +2,8 @@
 
 Besides what its kind's contract asks for, a component may offer
 
-- ``prepare(data, rng)``: runs once before training, and what it computes is saved with the stage;
+- ``prepare(data, rng)``: runs once before training, and what it computes is saved with the stage; one that wraps
+  another of its own kind calls that one's;
 - ``missing()``: one line that says what has to be fetched before training, or None;
 - ``check_batch(size)``: raises ``ValueError``, with the remedy, for a stage's ``batch_size`` that it cannot train with.
 

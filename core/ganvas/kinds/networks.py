@@ -300,6 +300,13 @@ class Extractor(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) in [-1, 1] -> float features (N, F)."""
 
+    def unrounded(self, images: Tensor) -> Tensor:
+        """The same without rounding the images to 8 bits, where ``forward`` does that.
+
+        For what differentiates: two images that are close together are often the same picture once they are rounded.
+        """
+        return self(images)
+
     def logits(self, features: Tensor) -> Tensor:
         """Features (N, F) -> logits (N, K) of the classes that the network tells apart."""
         raise NotImplementedError(f"the extractor {self.name} tells no classes apart")

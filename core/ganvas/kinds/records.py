@@ -147,7 +147,9 @@ class Latents:
         return torch.cat(moved, dim=1)
 
     def interpolate(self, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-        """The ways from latents to others: (N, D) and (N, D), at the shares t (S,) of each way, in [0, 1] -> (N, S, D).
+        """The ways from latents to others: (N, D) and (N, D), at the shares t of each way, in [0, 1] -> (N, S, D).
+
+        The shares are (S,), the same for all, or (N, S), each way's own.
 
         Every group goes by itself. A uniform one goes straight, (1 - t) a + t b. A normal one turns from the direction
         of a to that of b at an even speed, while its length goes straight: a straight way would lead through the
@@ -179,14 +181,14 @@ class Latents:
 
 
 def _straight(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """(N, 1, D), (N, 1, D), (S,) -> (N, S, D); lerp gives the ends to the bit, and no change where there is none."""
-    return torch.lerp(start, end, shares.to(start).view(-1, 1))
+    """(N, 1, D) twice, (S,) or (N, S) -> (N, S, D); lerp gives the ends to the bit, no change where there is none."""
+    return torch.lerp(start, end, shares.to(start).unsqueeze(-1))
 
 
 def _turning(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """The same on a sphere whose radius goes straight."""
     # In float64: the angle of two near directions is lost in float32.
-    a, b, t = start.double(), end.double(), shares.to(start.device).double().view(-1, 1)
+    a, b, t = start.double(), end.double(), shares.to(start.device).double().unsqueeze(-1)
     lengths = a.norm(dim=2, keepdim=True), b.norm(dim=2, keepdim=True)
     angle = ((a * b).sum(2, keepdim=True) / (lengths[0] * lengths[1])).clamp(-1, 1).acos()
     length = torch.lerp(*lengths, t)

@@ -538,11 +538,15 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
 
 
 def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
-    """What components compute from the data before they are used, each from a random stream of its own."""
-    for component, made in list(builder.built):
-        prepare = getattr(made, "prepare", None)
-        if prepare is None or component.kind == "regularizer":
+    """What components compute from the data before they are used, each from a random stream of its own.
+
+    One that wraps another of its kind prepares that one itself: for other data, perhaps, such as single channels.
+    """
+    asking = [(c, made) for c, made in builder.built if hasattr(made, "prepare") and c.kind != "regularizer"]
+    for component, made in asking:
+        if any(c.kind == component.kind and component.path.startswith(f"{c.path}.") for c, _ in asking):
             continue
+        prepare: Any = made.prepare
         seed_here = derived_seed(seed, "prepare", *component.path.split(".")[2:])
         with fork_random(seed_here):
             prepare(data, torch.Generator(device=device).manual_seed(seed_here))

@@ -41,8 +41,8 @@ class EfficientNetLite0(PictureExtractor):
     def protocol(self) -> dict[str, Any]:
         return {"extractor": self.name, "weights": "57934424", "input": f"{SIDE}x{SIDE} bicubic, 8 bits"}
 
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.network.forward_features(prepared(images, SIDE))
+    def of_levels(self, values: Tensor) -> Tensor:
+        maps = self.network.forward_features(prepared(values, SIDE))
         return self.network.forward_head(maps, pre_logits=True)
 
     def logits(self, features: Tensor) -> Tensor:

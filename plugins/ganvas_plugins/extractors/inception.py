@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.inception import Inception3, InceptionE
 
 from ganvas import MissingData, cache_folder
-from ganvas_plugins.extractors.pictures import PictureExtractor, eight_bits, folded
+from ganvas_plugins.extractors.pictures import PictureExtractor, folded
 
 SIDE = 299
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -75,8 +75,8 @@ class Inception(PictureExtractor):
     def protocol(self) -> dict[str, Any]:
         return {"extractor": self.name, "weights": self.digest, "input": f"{SIDE}x{SIDE} {self.mode}, 8 bits"}
 
-    def forward(self, images: Tensor) -> Tensor:
-        resized = resize(eight_bits(images), self.mode).expand(-1, 3, -1, -1)
+    def of_levels(self, values: Tensor) -> Tensor:
+        resized = resize(values, self.mode).expand(-1, 3, -1, -1)
         return self.network((resized - 128) / 128)
 
     def logits(self, features: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,9 +87,8 @@ def fit_classifier(
 ) -> Judge:
     """Trains a judge on real images, or takes it from the cache.
 
-    Adam with a one-cycle rate up to 8e-3, label smoothing 0.05; each training image is turned, scaled and shifted a
-    little (0.2 rad, 10 %, 6 % of the sides). Nothing depends on or disturbs the caller's random numbers, gradient mode
-    or networks.
+    It is trained as ``train`` says. Nothing depends on or disturbs the caller's random numbers, gradient mode or
+    networks.
 
     Args:
         data: the real images.
@@ -100,19 +100,19 @@ def fit_classifier(
         limit: most images that it looks at, evenly spread over the data.
         seed: of the weights, the split, the batches and the augmentation.
     """
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(data.device.type, enabled=False):
+    with _undisturbed(data.device):
         targets = torch.cat([targets_of(part).detach().float().cpu() for part in _every(data, limit)])
         protocol = {
             "judge": VERSION,
             "data": data.identity,
             "shape": list(data.shape),
-            "targets": hashlib.sha256(targets.numpy().tobytes()).hexdigest()[:20],
+            "targets": digest(targets),
             "segments": [asdict(segment) for segment in segments],
             "options": [steps, batch, holdout, limit, seed],
         }
 
         def make() -> dict[str, Tensor]:
-            return _train(data, targets, segments, steps, batch, holdout, limit, seed)
+            return _fit(data, targets, segments, steps, batch, holdout, limit, seed)
 
         state = cached("judge", protocol, make)
         accuracy = float(state.pop("accuracy"))
@@ -123,7 +123,60 @@ def fit_classifier(
     return Judge(network.to(data.device).eval().requires_grad_(False), accuracy, protocol)
 
 
-def _train(
+def train(
+    images: Tensor, targets: Tensor, segments: Sequence[Segment], *, steps: int = 500, batch: int = 100, seed: int = 0
+) -> JudgeNetwork:
+    """A network that learned these images alone, in eval mode.
+
+    Adam with a one-cycle rate up to 8e-3, label smoothing 0.05; each image is turned, scaled and shifted a little
+    (0.2 rad, 10 %, 6 % of the sides).
+
+    Args:
+        images: uint8 (N, C, h, w), of ``stored``.
+        targets: (N, K), zeros and ones, on the same device.
+        segments: what the K numbers mean.
+        steps: optimizer steps.
+        batch: images per step.
+        seed: of the weights, the batches and the augmentation.
+    """
+    device = images.device
+    with _undisturbed(device):
+        rng = torch.Generator(device).manual_seed(seed)
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.random.default_generator.manual_seed(seed)
+            network = JudgeNetwork(images.shape[1:], targets.shape[1])
+        network = network.to(device, memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(network.parameters(), lr=8e-3)
+        rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=8e-3, total_steps=steps)
+        for _ in range(steps):
+            chosen = torch.randint(len(images), (batch,), generator=rng, device=device)
+            logits = network(_moved(_as_float(images[chosen]), rng))
+            loss = classification_loss(logits, targets[chosen], segments, smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rate.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def accuracy(network: JudgeNetwork, images: Tensor, targets: Tensor, segments: Sequence[Segment]) -> Tensor:
+    """The share of the classes (or attributes) of stored images that it recovers, a scalar in float64."""
+    logits = torch.cat([network(_as_float(part)) for part in images.split(256)])
+    return recovered(logits, targets, segments).double().mean()
+
+
+def stored(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] as the network sees them, at 64 pixels a side at the most, in 8 bits."""
+    return _small(images).mul(127.5).add(127.5).round().clamp(0, 255).byte()
+
+
+def digest(targets: Tensor) -> str:
+    """Of targets (N, K)."""
+    return hashlib.sha256(targets.cpu().numpy().tobytes()).hexdigest()[:20]
+
+
+def _fit(
     data: Data,
     targets: Tensor,
     segments: Sequence[Segment],
@@ -134,32 +187,20 @@ def _train(
     seed: int,
 ) -> dict[str, Tensor]:
     log.info("training a judge on %d real images (once; it is kept)", len(targets))
-    device = data.device
-    images = torch.cat([_small(part["images"]).mul(127.5).add(127.5).round().byte() for part in _every(data, limit)])
-    targets = targets.to(device)
-    rng = torch.Generator(device).manual_seed(seed)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(device)
+    images = torch.cat([stored(part["images"]) for part in _every(data, limit)])
+    targets = targets.to(data.device)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).to(data.device)
     held = max(1, round(holdout * len(images)))
     tested, trained = order[:held], order[held:]
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.random.default_generator.manual_seed(seed)
-        network = JudgeNetwork(data.shape, targets.shape[1])
-    network = network.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=8e-3)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=8e-3, total_steps=steps)
-    for _ in range(steps):
-        chosen = trained[torch.randint(len(trained), (batch,), generator=rng, device=device)]
-        logits = network(_moved(_as_float(images[chosen]), rng))
-        loss = classification_loss(logits, targets[chosen], segments, smoothing=0.05)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
-    network.eval()
-    with torch.no_grad():
-        logits = torch.cat([network(_as_float(images[part])) for part in tested.split(256)])
-    accuracy = recovered(logits, targets[tested], segments).double().mean()
-    return {**network.state_dict(), "accuracy": accuracy}
+    network = train(images[trained], targets[trained], segments, steps=steps, batch=batch, seed=seed)
+    return {**network.state_dict(), "accuracy": accuracy(network, images[tested], targets[tested], segments)}
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """A training in the midst of somebody's measurement: with gradients, in full precision."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def _every(data: Data, limit: int):

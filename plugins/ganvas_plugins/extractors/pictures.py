@@ -1,6 +1,7 @@
 """What extractors for grey or colour images of any size share."""
 
 import itertools
+from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,20 @@ from ganvas import Data, Extractor
 
 
 class PictureExtractor(Extractor):
-    """A network that takes images (N, 1 or 3, H, W) of any size; grey ones are repeated."""
+    """A network that takes images (N, 1 or 3, H, W) of any size; grey ones are repeated.
+
+    A subclass says what the features ``of_levels`` are.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.of_levels(levels(images).round())
+
+    def unrounded(self, images: Tensor) -> Tensor:
+        return self.of_levels(levels(images))
+
+    @abstractmethod
+    def of_levels(self, values: Tensor) -> Tensor:
+        """Levels in [0, 255], (N, 1 or 3, H, W) -> features (N, F)."""
 
     def check(self, data: Data) -> None:
         """Raises ValueError for data that are no pictures."""
@@ -41,17 +55,17 @@ def folded(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def eight_bits(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as if they had been saved: levels 0, 1, ..., 255, in float32."""
-    return images.float().clamp(-1, 1).add(1).mul(127.5).round()
+def levels(images: Tensor) -> Tensor:
+    """Images in [-1, 1] -> in [0, 255], in float32; rounded, they are what would be saved."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5)
 
 
-def prepared(images: Tensor, side: int) -> Tensor:
-    """(N, 1 or 3, H, W) in [-1, 1] -> (N, 3, side, side) in [-1, 1].
+def prepared(values: Tensor, side: int) -> Tensor:
+    """Levels (N, 1 or 3, H, W) in [0, 255] -> (N, 3, side, side) in [-1, 1].
 
-    8 bits' worth of values before the resize, which is bicubic, antialiased, and of all of the image.
+    The resize is bicubic, antialiased, and of all of the image.
     """
-    images = eight_bits(images).div(127.5).sub(1)
+    images = values.div(127.5).sub(1)
     if images.shape[-2:] != (side, side):
         images = F.interpolate(images, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
     return images.expand(-1, 3, -1, -1)

@@ -63,5 +63,5 @@ class RandomExtractor(PictureExtractor):
             "input": f"{self.side}x{self.side} bicubic, 8 bits",
         }
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(prepared(images, self.side)).mean((2, 3))
+    def of_levels(self, values: Tensor) -> Tensor:
+        return self.network(prepared(values, self.side)).mean((2, 3))

@@ -78,5 +78,5 @@ class TimmExtractor(PictureExtractor):
             "input": f"{self.side}x{self.side} bicubic, 8 bits",
         }
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(prepared(images, self.side))
+    def of_levels(self, values: Tensor) -> Tensor:
+        return self.network(prepared(values, self.side))

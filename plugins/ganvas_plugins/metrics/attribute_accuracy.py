@@ -78,6 +78,17 @@ class AttributeAccuracy(Metric):
         return {"attribute-accuracy@classifier": Measurement(float(value), better="higher")}
 
 
+def class_condition(metric: str, algorithm: Algorithm) -> Condition:
+    """The stage's condition; raises ``ValueError`` where it is not one class per image, known of real ones."""
+    condition: Condition | None = getattr(algorithm, "condition", None)
+    single = condition is not None and [segment.kind for segment in condition.segments] == ["one-hot"]
+    if condition is None or not single or not condition.observed:
+        raise ValueError(
+            f"{metric} needs a stage whose condition is one class per image; use labels or clusters, or measure fid"
+        )
+    return condition
+
+
 def balanced(condition: Condition, number: int, stage: Stage) -> Tensor:
     """(number, K): each class in turn, or, for conditions that are more than one class, drawn from the prior."""
     segments = condition.segments

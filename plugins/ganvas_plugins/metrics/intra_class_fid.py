@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ganvas import Algorithm, Condition, Measurement, Stage
 from ganvas.kinds.data import evenly
-from ganvas_plugins.metrics.attribute_accuracy import balanced
+from ganvas_plugins.metrics.attribute_accuracy import balanced, class_condition
 from ganvas_plugins.metrics.comparison import FeatureMetric, check_rank, features_of, identity, ready, real_features
 from ganvas_plugins.metrics.frechet import Moments, frechet_distance
 
@@ -30,12 +30,7 @@ class IntraClassFid(FeatureMetric):
 
     def check(self, algorithm: Algorithm) -> None:
         super().check(algorithm)
-        condition: Condition | None = getattr(algorithm, "condition", None)
-        if condition is None or [segment.kind for segment in condition.segments] != ["one-hot"]:
-            raise ValueError(
-                "intra-class-fid needs a stage whose condition is one class per image; use labels or clusters, or "
-                "measure fid"
-            )
+        condition = class_condition("intra-class-fid", algorithm)
         if self.samples < 2 * condition.segments[0].size:
             raise ValueError(
                 f"{self.samples} samples make fewer than two of each of {condition.segments[0].size} classes; "

@@ -9,12 +9,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ganvas import Data, Measurement, Stage
-from ganvas_plugins.metrics.features import HeldOutMetric, check_labels, known_labels
+from ganvas_plugins.metrics.features import HeldOutEncoderMetric, check_labels, known_labels
 
 BATCH = 256
 
 
-class Knn(HeldOutMetric):
+class Knn(HeldOutEncoderMetric):
     """Accuracy of a weighted vote among the k nearest training images, on held-out ones.
 
     With s_i the cosine of the angle between the features of a held-out image and of training image i, and N_k the k

@@ -9,10 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ganvas import Data, Measurement, Stage
-from ganvas_plugins.metrics.features import HeldOutMetric, check_labels, known_labels
+from ganvas_plugins.metrics.features import HeldOutEncoderMetric, check_labels, known_labels
 
 
-class LinearProbe(HeldOutMetric):
+class LinearProbe(HeldOutEncoderMetric):
     """Accuracy of multinomial logistic regression on frozen features, on held-out images.
 
     The features h of the training images are standardised (mean 0 and deviation 1 in each dimension), and

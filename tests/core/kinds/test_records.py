@@ -121,6 +121,15 @@ def test_a_normal_group_turns_and_a_uniform_one_goes_straight() -> None:
     assert ways[0, :, 2:].flatten().tolist() == pytest.approx([0.5, -1, 1 / 6, -1 / 3, 0, 0, -0.5, 1], abs=1e-6)
 
 
+def test_each_way_may_have_shares_of_its_own() -> None:
+    prior = Latents({"z": 5, "u": 2}, {"u": "uniform"})
+    a, b = (prior.sample(3, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    shares = torch.tensor([[0.0, 0.5], [0.25, 1.0], [0.75, 0.1]])
+    ways = prior.interpolate(a, b, shares)
+    for row in range(3):
+        assert torch.equal(ways[row : row + 1], prior.interpolate(a[row : row + 1], b[row : row + 1], shares[row]))
+
+
 def test_the_ends_of_a_way_are_the_two_latents_to_the_bit() -> None:
     prior = Latents({"z": 50, "few": 3, "one": 1, "u": 7}, {"u": "uniform"})
     a, b = (prior.sample(200, torch.Generator().manual_seed(seed)) for seed in (0, 1))

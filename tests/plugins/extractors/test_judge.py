@@ -47,7 +47,7 @@ def test_learns_and_is_kept(monkeypatch):
     data = Data(Bars())
     judge = fit_classifier(data, one_hot, CLASSES, steps=60)
     assert judge.accuracy > 0.95
-    monkeypatch.setattr(module, "_train", None)  # training again would fail
+    monkeypatch.setattr(module, "train", None)  # training again would fail
     again = fit_classifier(data, one_hot, CLASSES, steps=60)
     assert again.accuracy == judge.accuracy
     assert again.protocol == judge.protocol

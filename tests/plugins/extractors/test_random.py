@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ganvas import Data, DataField, Dataset
 from ganvas_plugins.datasets.digits import Digits
-from ganvas_plugins.extractors.pictures import prepared
+from ganvas_plugins.extractors.pictures import levels, prepared
 from ganvas_plugins.extractors.random import RandomExtractor
 from ganvas_plugins.metrics.frechet import Moments, frechet_distance
 
@@ -35,7 +35,7 @@ def test_the_weights_depend_on_the_seed_alone():
 def test_four_convolutions_written_out():
     extractor = RandomExtractor(width=16, side=16)
     rng = torch.Generator().manual_seed(0)
-    x = prepared(images(2, 1, 16, 16), 16)
+    x = prepared(levels(images(2, 1, 16, 16)).round(), 16)
     for before, after in ((3, 2), (2, 4), (4, 8), (8, 16)):
         weights = torch.randn(after, before, 3, 3, generator=rng) * (2 / (9 * before)) ** 0.5
         x = F.conv2d(x, weights, stride=2, padding=1).relu()

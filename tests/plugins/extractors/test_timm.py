@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 import ganvas
 from ganvas import MissingData
-from ganvas_plugins.extractors.pictures import prepared
+from ganvas_plugins.extractors.pictures import levels, prepared
 from ganvas_plugins.extractors.stage import digest
 from ganvas_plugins.extractors.timm import TimmExtractor
 
@@ -32,7 +32,7 @@ def test_features_are_those_before_the_classes(weights):
     extractor = TimmExtractor(model=MODEL, weights=path)
     config = timm.get_pretrained_cfg(MODEL)
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (config.mean, config.std))
-    seen = ((prepared(images(2, 3, 50, 40), config.input_size[-1]) + 1) / 2 - mean) / deviation
+    seen = ((prepared(levels(images(2, 3, 50, 40)).round(), config.input_size[-1]) + 1) / 2 - mean) / deviation
     expected = network.forward_head(network.forward_features(seen), pre_logits=True)
     features = extractor(images(2, 3, 50, 40))
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
@@ -54,7 +54,7 @@ def test_size_and_weights_are_told(weights):
     small = TimmExtractor(model=MODEL, weights=path, side=32, mean=[0.5], deviation=[0.25])
     assert small.name == f"timm-{MODEL}-32"
     assert small.protocol["input"] == "32x32 bicubic, 8 bits"
-    seen = (prepared(images(2, 3, 16, 16), 32) / 2) / 0.25
+    seen = (prepared(levels(images(2, 3, 16, 16)).round(), 32) / 2) / 0.25
     torch.testing.assert_close(small(images(2, 3, 16, 16)), small.network.model(seen))
 
 

@@ -172,6 +172,22 @@ REFUSED = [
         "condition-accuracy needs a stage whose condition is made of real images; use latent, clusters or labels, or "
         "drop the metric",
     ),
+    (
+        {"use": "chamfer", **RANDOM, "real": 10, "variant": "embedded"},
+        "20 points are too few for a t-SNE of perplexity 30; raise points, samples and real, or lower perplexity to 6 "
+        "at most",
+    ),
+    (
+        {"use": "classification-accuracy-score"},
+        "classification-accuracy-score needs a stage whose condition is one class per image; use labels or clusters, "
+        "or measure fid",
+    ),
+    ({"use": "perceptual-path-length", **RANDOM}, None),
+    (
+        {"use": "perceptual-path-length", **RANDOM, "space": "w"},
+        "DcganGenerator has no styles for ways in w; use space: z, or generator: stylegan2",
+    ),
+    ({"use": "mode-coverage", "extractor": "channels"}, None),
 ]
 
 
