@@ -58,10 +58,10 @@ def sizes(width: int) -> dict[str, dict[str, Any]]:
     return {
         "sngan-32, 1 critic step": {**sngan, "repeat": 1},
         "sngan-32, 5 critic steps": {**sngan, "repeat": 5},
-        "dcgan-64": {
+        "dcgan-64, 16 channels": {
             "side": 64,
-            "generator": {"use": "dcgan", "channels": 64, "latent": LATENT},
-            "discriminator": {"use": "dcgan", "channels": 64},
+            "generator": {"use": "dcgan", "channels": 16, "latent": LATENT},
+            "discriminator": {"use": "dcgan", "channels": 16},
             "peers": ("torchgan",),
             "repeat": 1,
         },
@@ -177,12 +177,12 @@ def of_torchgan(size: dict[str, Any], steps: int, precision: str) -> list[float]
     networks = {
         "generator": {
             "name": models.DCGANGenerator,
-            "args": {"encoding_dims": LATENT, "out_size": size["side"], "out_channels": 3, "step_channels": 64},
+            "args": {"encoding_dims": LATENT, "out_size": size["side"], "out_channels": 3, "step_channels": 16},
             "optimizer": {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}},
         },
         "discriminator": {
             "name": models.DCGANDiscriminator,
-            "args": {"in_size": size["side"], "in_channels": 3, "step_channels": 64},
+            "args": {"in_size": size["side"], "in_channels": 3, "step_channels": 16},
             "optimizer": {"name": torch.optim.Adam, "args": {"lr": 2e-4, "betas": (0.5, 0.999)}},
         },
     }

@@ -22,6 +22,7 @@ from ganvas.engine.average import Average
 from ganvas.engine.errors import BrokenState, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure, portrait
 from ganvas.engine.health import Health, default_every
+from ganvas.engine.precision import has_bf16
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
 from ganvas.kinds.data import Data, MissingData
@@ -489,7 +490,7 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         device=device,
         folder=folder.checkpoints,
         average=_average(stage, algorithm),
-        bf16=settings["precision"] == "bf16",
+        bf16=settings["precision"] == "bf16" and _has_bf16(stage, device, reporter.warn),
         clip_gradients=settings["clip_gradients"],
         log_every=settings["log_every"],
         pictures_every=settings["pictures_every"] or math.ceil(settings["steps"] / 8),
@@ -535,6 +536,13 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         pictures(settings["steps"], settings["steps"] * settings["batch_size"], drawn)
     hooks("ganvas_stage_finished", stage=record, metrics=metrics)
     return metrics
+
+
+def _has_bf16(stage: StageSpec, device: torch.device, warn: Callable[[str], None]) -> bool:
+    if here := has_bf16(device):
+        return here
+    warn(f"{stage.name}: this {device.type} has no bfloat16: precision: bf16 trains in float32 here")
+    return here
 
 
 def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> None:
