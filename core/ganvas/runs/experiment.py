@@ -273,7 +273,7 @@ def _stage(session: Session, stage: StageSpec, anew: bool) -> StageResult:
     parts = session.parts[stage.name]
     if not anew and (found := find_finished(runs, key)) is not None:
         return _reuse(session, stage, found)
-    folder = StageFolder(claim(runs / experiment.name / stage.name, _label(experiment, stage), key))
+    folder = StageFolder(claim(runs / experiment.name / stage.name, _words(experiment, stage), key))
     lock = Lock(folder.path)
     lock.acquire(reporter.say)
     try:
@@ -290,6 +290,7 @@ def _stage(session: Session, stage: StageSpec, anew: bool) -> StageResult:
         folder.write(
             experiment=experiment.name,
             stage=stage.name,
+            label=_words(experiment, stage, labels=True),
             key=key,
             key_without_steps=keys.key_of(parts, without="steps"),
             parts=parts,
@@ -677,8 +678,8 @@ def _deterministic(experiment: Experiment, device: torch.device):
         torch.use_deterministic_algorithms(False)
 
 
-def _label(experiment: Experiment, stage: StageSpec) -> str:
-    """The values set for this run that reach the stage, shortened, for people."""
+def _words(experiment: Experiment, stage: StageSpec, *, labels: bool = False) -> str:
+    """The values set for this run that reach the stage, shortened, for people; only what a sweep labelled, if asked."""
     family = experiment.with_ancestors([stage.name])
 
     def reaches(path: str) -> bool:
@@ -691,7 +692,7 @@ def _label(experiment: Experiment, stage: StageSpec) -> str:
     words = []
     for choice in experiment.chosen:
         for path, node in choice.nodes.items():
-            if not reaches(path):
+            if not reaches(path) or (labels and not choice.label):
                 continue
             text = choice.label or f"{path.split('.')[-1]}-{_short(node.plain)}"
             words.append("".join(c if c.isalnum() or c in ".-_" else "-" for c in text)[:24].strip("-."))

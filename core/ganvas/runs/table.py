@@ -27,6 +27,7 @@ __all__ = [
     "with_ancestors",
 ]
 
+_LABEL = "label"
 _TOP = ("dataset", "deterministic", "seed")
 
 
@@ -98,6 +99,12 @@ class Row:
     options: dict[str, Any]
     runs: list[TrainedRun]
     cells: list[Cell | None] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What a sweep calls it; empty where it has no label, or its runs have several."""
+        found = {run.folder.record.get("label", "") for run in self.runs}
+        return found.pop() if len(found) == 1 else ""
 
 
 @dataclass
@@ -271,6 +278,8 @@ def tabulate(runs: Sequence[TrainedRun], *, force: bool = False) -> Table:
     options = _options(rows)
     for row in rows:
         row.options = {path: decoded(row.runs[0].options.get(path)) for path in options}
+        if _LABEL in options:
+            row.options[_LABEL] = row.label
     if not options or len({_shown(row, options) for row in rows}) < len(rows):
         options = ["run", *options]
         for row in rows:
@@ -281,7 +290,19 @@ def tabulate(runs: Sequence[TrainedRun], *, force: bool = False) -> Table:
 
 
 def _options(rows: Sequence[Row]) -> list[str]:
-    """The options that differ and that somebody wrote; where rows would read alike, all that differs between them."""
+    """The options that differ and that somebody wrote; where rows would read alike, all that differs between them.
+
+    Where a sweep gave every row a label, that stands for all options that it sets.
+    """
+    labels = {row.label for row in rows}
+    if "" not in labels and len(labels) > 1:
+        groups = [[row for row in rows if row.label == label] for label in labels]
+        within = [path for group in groups if len(group) > 1 for path in _differing_and_told(group)]
+        return [_LABEL, *dict.fromkeys(within)]
+    return _differing_and_told(rows)
+
+
+def _differing_and_told(rows: Sequence[Row]) -> list[str]:
     written = frozenset().union(*(run.written for row in rows for run in row.runs))
     options = [path for path in differing(rows) if path.removesuffix(" (how many)") in written]
     alike: dict[tuple[Any, ...], list[Row]] = {}

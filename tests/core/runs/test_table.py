@@ -220,6 +220,24 @@ def test_stages_that_measure_stand_beside_what_they_measure(tmp_path: Path) -> N
         assert found[1] == {"gan.fid@a": 9}
 
 
+def test_labels_of_a_sweep_stand_for_what_they_set(tmp_path: Path) -> None:
+    for label, parts in {"small": {"width": "8", "lr": "1"}, "large": {"width": "64", "lr": "2"}}.items():
+        for size in ("1", "2"):
+            for seed in ("0", "1"):
+                options = parts | {"size": size, "seed": seed}
+                made = stage(tmp_path, "gan", options, written=("width", "lr", "size"), metrics={"fid@a": 1.0})
+                made.write(label=label)
+    found = table(tmp_path / "small")
+    assert found.options == ["label", "stages.gan.size"]
+    assert [row.options for row in found.rows] == [
+        {"label": label, "stages.gan.size": size} for label in ("large", "small") for size in (1, 2)
+    ]
+    assert [len(row.runs) for row in found.rows] == [2, 2, 2, 2]
+    # One run without a label: what differs is said in full.
+    stage(tmp_path, "gan", {"width": "8", "lr": "3"}, written=("width", "lr"), metrics={"fid@a": 1.0})
+    assert "stages.gan.width" in table(tmp_path / "small").options
+
+
 def test_what_an_experiment_reused_belongs_to_it(tmp_path: Path) -> None:
     there = gan(tmp_path, "hinge", 0, 2.0, experiment="first")
     (tmp_path / "second").mkdir()
