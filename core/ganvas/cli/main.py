@@ -62,10 +62,12 @@ def train(
 
     experiment = read(spec, set_ or ())
     reporter = ConsoleReporter(quiet=as_json)
-    if experiment.members:
+    if experiment.members and not _follows():
         members = f"its {len(experiment.members)} members are trained by `ganvas sweep {spec}`"
         reporter.say(f"this trains {spec} as it stands; {members}")
     results = train_experiment(experiment, runs, choose_device(device), reporter, fresh or ())
+    if _follows():
+        return
     if as_json:
         typer.echo(json.dumps({"stages": {name: result.json() for name, result in results.items()}}))
     else:
@@ -133,8 +135,13 @@ def sweep(
     if only is not None:
         member = only_member(experiment, spec, only)
         results = train_experiment(member, runs, choose_device(device), ConsoleReporter(seconds=seconds))
-        final_table(member, results, runs)
+        if not _follows():
+            final_table(member, results, runs)
         return 0
+    if "WORLD_SIZE" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
+        raise typer.BadParameter(
+            "torchrun trains one member in several processes (--only I); without it, --jobs N trains N members at once"
+        )
     from ganvas.cli.sweeping import ConsoleDisplay, summary
 
     devices, display = devices_of(device), ConsoleDisplay()
@@ -527,6 +534,8 @@ def _guarded() -> int:
     from ganvas.registry.documents import Mistakes
 
     try:
+        if _follows() and sys.argv[1:2] not in (["train"], ["sweep"]):
+            return 0  # rank 0 does it
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
     except typer.Abort:
@@ -551,7 +560,17 @@ def _guarded() -> int:
 _ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
+def _follows() -> bool:
+    """Whether another process of the same training shows what is to be shown."""
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)) > 0
+
+
 def _fail(message: str, status: int) -> int:
+    if message and "RANK" in os.environ:
+        from ganvas.engine.parallel import world
+
+        message = message if world().speaks(message) else ""
+        message = f"rank {world().rank}: {message}" if message and status != 75 and _follows() else message
     if message:
         typer.echo(message, err=True)
     if os.environ.get("GANVAS_DEBUG"):
@@ -565,7 +584,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
     import torch
 
-    from ganvas.engine.errors import BrokenState, NonFinite, ResourceError, Stopped
+    from ganvas.engine.errors import BrokenState, NonFinite, RankLost, ResourceError, Stopped
     from ganvas.kinds.data import MissingData
 
     if isinstance(error, NonFinite):
@@ -573,6 +592,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, Stopped):
         status = 130 if error.signal == signal.SIGINT else 75
         return f"stopped by {error}; the same command goes on from there", status
+    if isinstance(error, RankLost):
+        return f"{error}; the same command goes on from there" if str(error) else "", 75
     if isinstance(error, MissingData | ResourceError | BrokenState):
         return str(error), 4
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

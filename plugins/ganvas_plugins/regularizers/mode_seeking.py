@@ -42,7 +42,7 @@ class ModeSeeking(Regularizer):
         self.eps = eps
 
     def penalty(self, match: Match) -> Tensor:
-        others = match.duel.generator.latents.sample(len(match.latents), match.step.rng)
+        others = match.step.sample(match.duel.generator.latents.sample, len(match.latents))
         moved = (match.generate(others).float() - match.fake.float()).abs().mean()
         # The fraction turned over: latents that happen to be alike make no division by zero.
         distance = (others - match.latents).abs().mean()
