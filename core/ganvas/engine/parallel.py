@@ -27,6 +27,7 @@ __all__ = ["World", "gather", "joined", "synchronise_batch_norm", "world"]
 # The others wait this long for rank 0, which may be measuring. A process that ends is noticed at once.
 PATIENCE = timedelta(hours=6)
 ANSWERS = 5.0  # seconds in which all that are left have noticed that one is gone
+HEARD = 2.0  # seconds in which what all have to say is said
 EXPECTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -45,6 +46,7 @@ class World:
         self.local_rank, self.local_size = local_rank, local_size
         self.together = False
         self._store: Any = None
+        self._joined = 0
 
     @classmethod
     def of_environment(cls) -> World:
@@ -144,7 +146,7 @@ class World:
             import torch.distributed as dist
 
             given = os.environ
-            hosts = self.leads and given.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+            hosts = self.leads and not _agent()
             place = given["MASTER_ADDR"], int(given["MASTER_PORT"])
             options = {"is_master": hosts, "wait_for_workers": False, "timeout": timedelta(minutes=5)}
             store = dist.TCPStore(*place, **options)  # pyright: ignore[reportPrivateImportUsage]
@@ -159,7 +161,8 @@ class World:
             torch.cuda.set_device(device)
         self.store().set(f"who/{self.rank}", f"process {os.getpid()} on {socket.gethostname()}")
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        store = dist.PrefixStore("group", self.store())  # pyright: ignore[reportPrivateImportUsage]
+        self._joined += 1
+        store = dist.PrefixStore(f"group/{self._joined}", self.store())  # pyright: ignore[reportPrivateImportUsage]
         with self._talking():
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.size, timeout=PATIENCE)
 
@@ -176,12 +179,21 @@ class World:
         if self.size == 1:
             return True
         try:
-            if not self.leads:
-                time.sleep(1.0)  # what all say, rank 0 says
+            if not self.leads:  # what all say, rank 0 says
+                self._await([0])
+            first = self.store().add(f"message/{hashlib.blake2b(message.encode()).hexdigest()}", 1) == 1
             self.store().set(f"said/{self.rank}", "")
-            return self.store().add(f"message/{hashlib.blake2b(message.encode()).hexdigest()}", 1) == 1
+            if self.leads and not _agent():  # the notes go with this process
+                self._await(range(self.size))
+            return first
         except RuntimeError:  # nobody keeps the notes any more
             return True
+
+    def _await(self, ranks: Iterable[int]) -> None:
+        """Until these have said why they end, or do not in a while."""
+        since, notes = time.monotonic(), [f"said/{rank}" for rank in ranks]
+        while not self.store().check(notes) and time.monotonic() - since < HEARD:
+            time.sleep(0.05)
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
@@ -214,6 +226,11 @@ class World:
         except RuntimeError:
             return lost
         return RankLost(f"{' and '.join(names)} of {self.size} ended" if names else "")
+
+
+def _agent() -> bool:
+    """Whether torchrun keeps the notes, not rank 0."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 _CPU = torch.device("cpu")

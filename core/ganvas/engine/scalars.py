@@ -53,8 +53,10 @@ class Log:
             tensors = [value.to(self.device, torch.float32) for value in tensors]
         values = torch.stack(tensors).tolist() if tensors else []
         read = [(tag, index, value) for (tag, index, _), value in zip(self.pending, values)]
-        if self.everyone is not None:  # in the same order on all of them, so that all complain of the same term
-            read = sorted((entry for part in self.everyone(read) for entry in part), key=lambda entry: entry[1])
+        if self.everyone is not None:
+            placed = [(entry[1], place, entry) for part in self.everyone(read) for place, entry in enumerate(part)]
+            # What came first stands first, whoever saw it: all of them complain of the same term.
+            read = [entry for _, _, entry in sorted(placed, key=lambda seen: seen[:2])]
         for tag, index, value in read:
             if not math.isfinite(value) and index >= 0:
                 raise NonFinite(

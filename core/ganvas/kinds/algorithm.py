@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped", "visible"]
 
-Drawn = TypeVar("Drawn", Tensor, Tensor | None)
+Drawn = TypeVar("Drawn", bound=Tensor | None)
 
 BLOCK = 64  # samples whose latents are drawn at once
 
@@ -100,7 +100,8 @@ class Step:
         whole = draw(number * self._ranks, self._common)
         if isinstance(whole, Tensor):
             blocks = 1 if number % self.size else number // self.size
-            return whole.unflatten(0, (blocks, self._ranks, number // blocks))[:, self._rank].flatten(0, 1)
+            rows = whole.unflatten(0, (blocks, self._ranks, number // blocks))[:, self._rank].flatten(0, 1)
+            return rows  # type: ignore[return-value]
         return whole
 
     def log(self, name: str, value: Tensor | float) -> None:

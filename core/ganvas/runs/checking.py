@@ -223,11 +223,11 @@ def _batch_size(builder: Builder, stage: StageSpec, size: int) -> Iterable[Probl
         check = getattr(made, "check_batch", None)
         if not callable(check):
             continue
-        for count, of in {size: "", size // ranks: f", of which each of {ranks} processes has its share"}.items():
+        for count, of in {size: "", size // ranks: f" (for each of {ranks} processes)"}.items():
             try:
                 check(count)
             except ValueError as error:
-                said = " ".join(str(error).split()) + (of if ranks > 1 else "")
+                said = " ".join(str(error).split()) + (of if count < size else "")
                 yield Problem(component.place, component.path, said)
                 break
 
