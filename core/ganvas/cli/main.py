@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import ganvas
+from ganvas.engine.launch import launch
 
 __all__ = ["main"]
 
@@ -138,7 +139,7 @@ def sweep(
         if not _follows():
             final_table(member, results, runs)
         return 0
-    if "WORLD_SIZE" in os.environ and int(os.environ["WORLD_SIZE"]) > 1:
+    if launch().size > 1:
         raise typer.BadParameter(
             "torchrun trains one member in several processes (--only I); without it, --jobs N trains N members at once"
         )
@@ -543,7 +544,8 @@ def _guarded() -> int:
     except typer.Exit as error:
         return error.exit_code
     except _ClickException as error:
-        error.show()
+        if not _follows():
+            error.show()
         return 2
     except (Mistakes, BrokenComponent) as error:
         return _fail(str(error), 2)
@@ -562,11 +564,11 @@ _ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.
 
 def _follows() -> bool:
     """Whether another process of the same training shows what is to be shown."""
-    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)) > 0
+    return launch().rank > 0
 
 
 def _fail(message: str, status: int) -> int:
-    if message and "RANK" in os.environ:
+    if message and launch().size > 1:
         from ganvas.engine.parallel import world
 
         message = message if world().speaks(message) else ""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.engine.errors import RankLost
+from ganvas.engine.launch import launch
 
 __all__ = ["World", "gather", "joined", "synchronise_batch_norm", "world"]
 
@@ -28,7 +29,6 @@ __all__ = ["World", "gather", "joined", "synchronise_batch_norm", "world"]
 PATIENCE = timedelta(hours=6)
 ANSWERS = 5.0  # seconds in which all that are left have noticed that one is gone
 HEARD = 2.0  # seconds in which what all have to say is said
-EXPECTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 class World:
@@ -47,15 +47,6 @@ class World:
         self.together = False
         self._store: Any = None
         self._joined = 0
-
-    @classmethod
-    def of_environment(cls) -> World:
-        """What torchrun says; a process by itself where it says nothing."""
-        given = os.environ
-        if any(name not in given for name in EXPECTED) or int(given["WORLD_SIZE"]) == 1:
-            return cls()
-        rank, size = int(given["RANK"]), int(given["WORLD_SIZE"])
-        return cls(rank, size, int(given.get("LOCAL_RANK", rank)), int(given.get("LOCAL_WORLD_SIZE", size)))
 
     @property
     def leads(self) -> bool:
@@ -241,7 +232,7 @@ def world() -> World:
     """The processes of this training."""
     global _world
     if _world is None:
-        _world = World.of_environment()
+        _world = World(*launch())
     return _world
 
 

@@ -56,27 +56,6 @@ def of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
 # -- who, what, when: pure functions -----------------------------------------------------------------------------------
 
 
-def test_torchrun_says_who_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
-    for name in (*told, *place):
-        monkeypatch.delenv(name, raising=False)
-
-    def found() -> tuple[int, ...]:
-        here = World.of_environment()
-        return here.rank, here.size, here.local_rank, here.local_size
-
-    assert found() == (0, 1, 0, 1)
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    assert found() == (0, 1, 0, 1)  # a scheduler says as much without having started several
-    for name, value in place.items():
-        monkeypatch.setenv(name, value)
-    assert found() == (5, 8, 1, 4)
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert found() == (0, 1, 0, 1)
-
-
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("resident", [True, False])
 def test_an_epoch_is_dealt_out_exactly_once(size: int, resident: bool, numbered: type) -> None:
