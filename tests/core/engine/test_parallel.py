@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas import Data, gather
+from ganvas.cli import main
 from ganvas.engine import parallel, states
 from ganvas.engine.batches import Batches
 from ganvas.engine.errors import NonFinite, ResourceError
@@ -29,6 +30,7 @@ from ganvas.engine.scalars import Log
 from ganvas.kinds.algorithm import Step
 from ganvas.registry.documents import Mistakes
 from ganvas.registry.plugins import Host
+from ganvas.runs import experiment
 from ganvas.runs.api import check, choose_device
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -265,6 +267,34 @@ def test_each_process_of_a_machine_has_a_device_of_its_own(
     with pytest.raises(ResourceError) as caught:
         choose_device("cuda")
     assert str(caught.value) == "there is no cuda:2: this machine has 2 CUDA devices"
+
+
+def test_a_node_that_sees_other_runs_is_told(
+    of: Callable[..., World], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = of(1, 2)
+    monkeypatch.setattr(here, "told", lambda: ("trained", tmp_path / "runs"))
+    with pytest.raises(ResourceError) as caught:
+        experiment._followed(None, None)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"there is no {tmp_path / 'runs'} on {socket.gethostname()}: all nodes must see the same runs folder, which "
+        "--runs names"
+    )
+
+
+def test_torchrun_trains_no_whole_sweep(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC + "sweep: {seed: [0, 1]}\n")
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["ganvas", "sweep", str(spec)])
+    assert main._guarded() == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert (
+        "torchrun trains one member in several processes (--only I); without it, --jobs N trains N members at once"
+    ) in said
 
 
 def test_synchronised_batch_norm_is_batch_norm_in_one_process() -> None:
