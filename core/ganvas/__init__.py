@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ganvas.engine.parallel": ("gather",),
     "ganvas.kinds.algorithm": ("Algorithm", "Embedding", "Preview", "Step", "Update"),
     "ganvas.kinds.data": ("Condition", "Data", "DataField", "Dataset", "MissingData", "Segment"),
     "ganvas.kinds.duel": ("Duel", "Match"),
@@ -39,6 +40,7 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*_WHERE, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from ganvas.engine.parallel import gather
     from ganvas.kinds.algorithm import Algorithm, Embedding, Preview, Step, Update
     from ganvas.kinds.data import Condition, Data, DataField, Dataset, MissingData, Segment
     from ganvas.kinds.duel import Duel, Match

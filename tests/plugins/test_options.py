@@ -578,6 +578,9 @@ CASES: dict[str, dict[str, Any]] = {
             }
         },
     },
+    "statistics of batch norm over all processes": gan(
+        generator={"use": "dcgan", "channels": 4, "latent": 4}, sync_batch_norm=True
+    ),
     "bf16": gan(precision="bf16", regularizers=[{"use": "r1", "weight": 1.0}, {"use": "gradient-penalty"}], ema=100),
     "started from another stage": {
         "dataset": DIGITS,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import ganvas
+from ganvas.engine.launch import launch
 
 __all__ = ["main"]
 
@@ -62,10 +63,12 @@ def train(
 
     experiment = read(spec, set_ or ())
     reporter = ConsoleReporter(quiet=as_json)
-    if experiment.members:
+    if experiment.members and not _follows():
         members = f"its {len(experiment.members)} members are trained by `ganvas sweep {spec}`"
         reporter.say(f"this trains {spec} as it stands; {members}")
     results = train_experiment(experiment, runs, choose_device(device), reporter, fresh or ())
+    if _follows():
+        return
     if as_json:
         typer.echo(json.dumps({"stages": {name: result.json() for name, result in results.items()}}))
     else:
@@ -133,8 +136,13 @@ def sweep(
     if only is not None:
         member = only_member(experiment, spec, only)
         results = train_experiment(member, runs, choose_device(device), ConsoleReporter(seconds=seconds))
-        final_table(member, results, runs)
+        if not _follows():
+            final_table(member, results, runs)
         return 0
+    if launch().size > 1:
+        raise typer.BadParameter(
+            "torchrun trains one member in several processes (--only I); without it, --jobs N trains N members at once"
+        )
     from ganvas.cli.sweeping import ConsoleDisplay, summary
 
     devices, display = devices_of(device), ConsoleDisplay()
@@ -527,6 +535,8 @@ def _guarded() -> int:
     from ganvas.registry.documents import Mistakes
 
     try:
+        if _follows() and sys.argv[1:2] not in (["train"], ["sweep"]):
+            return 0  # rank 0 does it
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
     except typer.Abort:
@@ -534,7 +544,8 @@ def _guarded() -> int:
     except typer.Exit as error:
         return error.exit_code
     except _ClickException as error:
-        error.show()
+        if not _follows():
+            error.show()
         return 2
     except (Mistakes, BrokenComponent) as error:
         return _fail(str(error), 2)
@@ -551,7 +562,17 @@ def _guarded() -> int:
 _ClickException: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
+def _follows() -> bool:
+    """Whether another process of the same training shows what is to be shown."""
+    return launch().rank > 0
+
+
 def _fail(message: str, status: int) -> int:
+    if message and launch().size > 1:
+        from ganvas.engine.parallel import world
+
+        message = message if world().speaks(message) else ""
+        message = f"rank {world().rank}: {message}" if message and status != 75 and _follows() else message
     if message:
         typer.echo(message, err=True)
     if os.environ.get("GANVAS_DEBUG"):
@@ -565,7 +586,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
     import torch
 
-    from ganvas.engine.errors import BrokenState, NonFinite, ResourceError, Stopped
+    from ganvas.engine.errors import BrokenState, NonFinite, RankLost, ResourceError, Stopped
     from ganvas.kinds.data import MissingData
 
     if isinstance(error, NonFinite):
@@ -573,6 +594,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, Stopped):
         status = 130 if error.signal == signal.SIGINT else 75
         return f"stopped by {error}; the same command goes on from there", status
+    if isinstance(error, RankLost):
+        return f"{error}; the same command goes on from there" if str(error) else "", 75
     if isinstance(error, MissingData | ResourceError | BrokenState):
         return str(error), 4
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ganvas.engine.parallel import World
 from ganvas.engine.randomness import Randomness
 from ganvas.kinds.data import Data, Dataset, MissingData, to_float
 
@@ -20,11 +21,18 @@ class Batches:
     """Batches of every source of a stage's data.
 
     In-memory data live on the training device as uint8; what does not fit is fed by workers. The state is one number
-    per source and batch size: how many samples were consumed.
+    per source and batch size: how many samples were consumed. Where several processes train, a batch is that of all of
+    them, each of which gets its share, in the order of the ranks: the state does not depend on how many they are.
+
+    Args:
+        size: of a batch of all processes.
     """
 
-    def __init__(self, data: Data, size: int, randomness: Randomness, device: torch.device) -> None:
-        self.size = size
+    def __init__(
+        self, data: Data, size: int, randomness: Randomness, device: torch.device, world: World | None = None
+    ) -> None:
+        self.world = world or World()
+        self.size = size // self.world.size
         self.randomness = randomness
         self.device = device
         self.sources = data.sources
@@ -39,7 +47,11 @@ class Batches:
             )
 
     def draw(self, source: str | None = None, size: int | None = None) -> dict[str, Tensor]:
-        """The next batch of a source; of every source, with names like ``a.images``, where none is named."""
+        """The next batch of a source; of every source, with names like ``a.images``, where none is named.
+
+        Args:
+            size: of the share of this process.
+        """
         size = size or self.size
         if source is not None or "" in self.sources:
             return self._stream(source or "", size).next()
@@ -73,16 +85,17 @@ class Batches:
             if source not in self.sources:
                 raise KeyError(f"the dataset has no source {source!r}, only {', '.join(self.sources)}")
             self._streams[key] = _Stream(
-                self.sources[source], source, size, self.randomness, self.device, self._resident[source]
+                self.sources[source], source, size, self.randomness, self.device, self._resident[source], self.world
             )
         return self._streams[key]
 
     def state(self) -> dict[str, Any]:
-        return {"positions": [[source, size, s.position] for (source, size), s in self._streams.items()]}
+        return {"positions": [[source, s.whole, s.position] for (source, _), s in self._streams.items()]}
 
     def load(self, state: Mapping[str, Any]) -> None:
         for source, size, position in state["positions"]:
-            self._stream(source, size).position = position
+            if size % self.world.size == 0:  # a draw of another size, by as many processes as there were
+                self._stream(source, size // self.world.size).position = position
 
     def close(self) -> None:
         for stream in self._streams.values():
@@ -100,10 +113,14 @@ class _Stream:
         randomness: Randomness,
         device: torch.device,
         resident: dict[str, Tensor] | None,
+        world: World,
     ) -> None:
         self.dataset = dataset
         self.source = source
         self.size = size
+        self.whole = size * world.size
+        self.before = size * world.rank
+        self.beside = world.local_size
         self.randomness = randomness
         self.device = device
         self.resident = resident
@@ -117,7 +134,7 @@ class _Stream:
 
     def next(self) -> dict[str, Tensor]:
         if self.resident is not None:
-            index = self._indices(self.position, self.device)
+            index = self._indices(self.position + self.before, self.device)
             batch = {field: values.index_select(0, index) for field, values in self.resident.items()}
             batch["index"] = index
         else:
@@ -130,9 +147,9 @@ class _Stream:
         for name, spec in self._images:
             batch[name] = to_float(batch[name], spec)
         if self._augments:
-            self._rng.manual_seed(self.randomness.number("data", self.source, self.size, self.position) >> 1)
+            self._rng.manual_seed(self.randomness.own("data", self.source, self.whole, self.position) >> 1)
             batch = self.dataset.augment(batch, self._rng)
-        self.position += self.size
+        self.position += self.whole
         return batch
 
     def _indices(self, position: int, device: torch.device) -> Tensor:
@@ -156,12 +173,12 @@ class _Stream:
         cpu = torch.device("cpu")
 
         def positions() -> Iterator[list[int]]:
-            position = self.position
+            position = self.position + self.before
             while True:
                 yield self._indices(position, cpu).tolist()
-                position += self.size
+                position += self.whole
 
-        workers = min(4, max(1, (os.cpu_count() or 2) // 2))
+        workers = min(4, max(1, (os.cpu_count() or 2) // 2 // self.beside))
         return iter(
             DataLoader(
                 _Reader(self.dataset),  # type: ignore[arg-type]

@@ -43,9 +43,13 @@ class Checkpoints:
             warn("no checkpoint can be read: training starts from the beginning")
         return None, None
 
+    def path(self, index: int) -> Path:
+        """Where the state after so many iterations lies."""
+        return self.folder / f"{index:09d}.safetensors"
+
     def save(self, index: int, tree: dict[str, Any]) -> Path:
         """Writes a state and removes the oldest. Raises ``ResourceError``."""
-        path = self.folder / f"{index:09d}.safetensors"
+        path = self.path(index)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

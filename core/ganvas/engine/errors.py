@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BrokenState", "NonFinite", "ResourceError", "Stopped"]
+__all__ = ["BrokenState", "NonFinite", "RankLost", "ResourceError", "Stopped"]
 
 
 class NonFinite(Exception):
@@ -15,6 +15,10 @@ class Stopped(Exception):
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)
         self.signal = signal
+
+
+class RankLost(Exception):
+    """A process of a training in several ended before the others. Empty where another one tells it."""
 
 
 class ResourceError(Exception):

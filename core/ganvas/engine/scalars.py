@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,11 +16,18 @@ __all__ = ["Clock", "Log"]
 
 
 class Log:
-    """Scalars between two log points, kept as tensors so that nothing waits for the device; read as their means."""
+    """Scalars between two log points, kept as tensors so that nothing waits for the device; read as their means.
 
-    def __init__(self, stage: str, device: torch.device) -> None:
+    Args:
+        everyone: gives what each of the processes that train together holds; None where there is but one.
+    """
+
+    def __init__(
+        self, stage: str, device: torch.device, everyone: Callable[[list[Any]], list[list[Any]]] | None = None
+    ) -> None:
         self.stage = stage
         self.device = device
+        self.everyone = everyone
         self.pending: list[tuple[str, int, Tensor]] = []  # the index is -1 for what may be infinite
         self.known: dict[str, list[float]] = {}
         self.tags: dict[tuple[str, str], str] = {}
@@ -37,13 +44,20 @@ class Log:
 
     def check(self, last: str) -> None:
         """Reads what is pending, all at once. Raises ``NonFinite`` for a term that is no number."""
-        if not self.pending:
-            return
+        if self.pending or self.everyone is not None:
+            self._check(last)
+
+    def _check(self, last: str) -> None:
         tensors = [value for _, _, value in self.pending]
         if any(value.dtype is not torch.float32 or value.device != self.device for value in tensors):
             tensors = [value.to(self.device, torch.float32) for value in tensors]
-        values = torch.stack(tensors).tolist()
-        for (tag, index, _), value in zip(self.pending, values):
+        values = torch.stack(tensors).tolist() if tensors else []
+        read = [(tag, index, value) for (tag, index, _), value in zip(self.pending, values)]
+        if self.everyone is not None:
+            placed = [(entry[1], place, entry) for part in self.everyone(read) for place, entry in enumerate(part)]
+            # What came first stands first, whoever saw it: all of them complain of the same term.
+            read = [entry for _, _, entry in sorted(placed, key=lambda seen: seen[:2])]
+        for tag, index, value in read:
             if not math.isfinite(value) and index >= 0:
                 raise NonFinite(
                     f"{self.stage}: the term {tag!r} became {value} in iteration {index + 1}; {last}. "

@@ -18,7 +18,7 @@ from torch import Tensor
 from ganvas.engine.errors import BrokenState
 from ganvas.engine.files import write_atomically
 
-__all__ = ["load", "save"]
+__all__ = ["digest", "load", "save"]
 
 FORMAT = "ganvas-state-1"
 
@@ -29,6 +29,13 @@ def save(path: Path, tree: Any) -> None:
     skeleton = json.dumps(_pack(tree, "", tensors))
     metadata = {"format": FORMAT, "skeleton": skeleton, "checksum": _checksum(skeleton, tensors)}
     write_atomically(path, safetensors.torch.save(tensors, metadata))
+
+
+def digest(tree: Any) -> str:
+    """Tells a tree from every other."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = json.dumps(_pack(tree, "", tensors))
+    return _checksum(skeleton, tensors)
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Any:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ganvas.engine import states
 from ganvas.engine.average import Average
 from ganvas.engine.batches import Batches
 from ganvas.engine.checkpoints import Checkpoints
 from ganvas.engine.errors import BrokenState, Stopped
 from ganvas.engine.memory import keep_freed_memory
+from ganvas.engine.parallel import World, world
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.scalars import Clock, Log
 from ganvas.engine.signals import Signals
@@ -45,9 +47,11 @@ class Progress:
 
 @dataclass
 class Job:
-    """Everything the loop needs of a stage.
+    """Everything the loop needs of a stage. Where several processes train together each has a job of its own, in which
+    only that of rank 0 looks, draws, measures and logs.
 
     Attributes:
+        batch_size: of all processes.
         optimizers: by the updates' optimizer names.
         average: half-life in images and the networks to average, or None.
         folder: where checkpoints go.
@@ -101,7 +105,7 @@ class Outcome:
 def train(job: Job) -> Outcome:
     """Trains to ``job.steps`` from the newest usable checkpoint, or from the start."""
     keep_freed_memory()
-    algorithm, device = job.algorithm, job.device
+    algorithm, device, here = job.algorithm, job.device, world()
     networks = algorithm.networks()
     groups = grouped(algorithm.updates())
     updates = flat(groups)
@@ -115,23 +119,27 @@ def train(job: Job) -> Outcome:
     everything = list({id(p): p for ps in parameters.values() for p in ps}.values())
     optimizers = {name: job.optimizers[name].build(ps) for name, ps in _by_optimizer(updates, parameters).items()}
     scheduled = {name: job.optimizers[name] for name in optimizers}
-    randomness = Randomness(job.seed, device)
-    batches = Batches(job.data, job.batch_size, randomness, device)
+    randomness = Randomness(job.seed, device, here.rank if here.size > 1 else None)
+    batches = Batches(job.data, job.batch_size, randomness, device, here)
     average = None
     if job.average is not None:
         average = Average({name: networks[name] for name in job.average[1]}, job.average[0], job.batch_size)
     checkpoints = Checkpoints(job.folder, job.keep)
-    log = Log(job.name, device)
+    log = Log(job.name, device, here.everyone if here.size > 1 else None)
     health = job.health
     reads_length = [False]
 
     # Where an earlier process stopped, if one did.
-    state, path = checkpoints.newest(job.warn)
+    state, path = checkpoints.newest(job.warn) if here.leads else (None, None)
+    if (path := here.told(path)) is not None and state is None:
+        state = states.load(path)
     start = 0
-    if state is not None:
+    if state is None:
+        here.align([*algorithm.parameters(), *algorithm.buffers()])
+    else:
         assert path is not None
         try:
-            algorithm.load_state_dict(state["algorithm"])
+            algorithm.load_state_dict(state["algorithm"] | _own(state, path, here, job))
             for name, optimizer in optimizers.items():
                 _load_optimizer(optimizer, state["optimizers"][name])
             if average is not None:
@@ -151,6 +159,7 @@ def train(job: Job) -> Outcome:
         parameter.requires_grad_(False)
     trainable: list[nn.Parameter] = []
     seen: set[str] = set() if start == 0 else {update.name for update in updates}
+    waited, signalled = False, 0  # what the ranks agreed on in the last update: to save, to stop
     last_saved, clock = time.monotonic(), Clock(start * job.batch_size)
     if state is None and job.pictures_every is not None:
         _pictures(job, average, batches, 0)
@@ -160,6 +169,9 @@ def train(job: Job) -> Outcome:
 
     def save(index: int) -> Path:
         log.check(checkpoints.last())
+        others = _differing(algorithm, here)
+        if not here.leads:
+            return checkpoints.path(index)
         tree = {
             "stage": job.name,
             "index": index,
@@ -170,6 +182,8 @@ def train(job: Job) -> Outcome:
             "log": log.state(),
             "health": health.state() if health is not None else None,
             "length_read": reads_length[0],
+            "world": here.size,
+            "others": others,
         }
         return checkpoints.save(index, tree)
 
@@ -178,18 +192,22 @@ def train(job: Job) -> Outcome:
             logging = (index + 1) % job.log_every == 0 or index + 1 == job.steps
             step = Step(
                 index=index,
-                size=job.batch_size,
+                size=batches.size,
                 steps=job.steps,
                 device=device,
                 rng=randomness.rng,
                 draw=batches.draw,
                 note_length=note_length,
                 logging=logging,
+                common=randomness.common,
+                rank=here.rank,
+                ranks=here.size,
             )
             randomness.others("iteration", index)
             if health is not None:
                 health.begin(index)
             shared: dict[str, Tensor] | None = None
+            here.together = True
 
             for group in groups:
                 if index % group[0].every:
@@ -246,6 +264,16 @@ def train(job: Job) -> Outcome:
                             _check_gradients(update, networks)
                             seen.add(update.name)
 
+                    # One message to the other ranks, with what they have to agree on besides.
+                    if here.size > 1:
+                        overdue = not isinstance(job.checkpoint_every, int) and (
+                            time.monotonic() - last_saved >= job.checkpoint_every
+                        )
+                        notes = [signals.received == number for number in signals.NOTED]
+                        *noted, late = here.average_gradients(wanted, [*notes, here.leads and overdue])
+                        waited = late > 0
+                        signalled = next((number for number, count in zip(signals.NOTED, noted) if count), 0)
+
                     # Steps. Everything is clipped before any of them, because updates may share an optimizer.
                     for update in group:
                         if job.clip_gradients is not None:
@@ -265,6 +293,7 @@ def train(job: Job) -> Outcome:
                             with torch.no_grad():
                                 update.after(step)
 
+            here.together = False
             if average is not None:
                 average.update(step)
             for name, value in step.logged.items():
@@ -305,16 +334,19 @@ def train(job: Job) -> Outcome:
             due = (
                 done % job.checkpoint_every == 0
                 if isinstance(job.checkpoint_every, int)
+                else waited
+                if here.size > 1
                 else time.monotonic() - last_saved >= job.checkpoint_every
             )
-            if due or signals.received or done == job.steps:
+            asked = signalled if here.size > 1 else signals.received
+            if due or asked or done == job.steps:
                 path = save(done)
                 last_saved = time.monotonic()
                 job.saved(done, path)
-            if signals.received:
+            if asked:
                 batches.close()
-                name = signal.Signals(signals.received).name
-                raise Stopped(signals.received, f"{name} at iteration {done} of {job.steps}; the state is in {path}")
+                name = signal.Signals(asked).name
+                raise Stopped(asked, f"{name} at iteration {done} of {job.steps}; the state is in {path}")
     batches.close()
     for parameter in trainable:
         parameter.requires_grad_(False)
@@ -353,6 +385,39 @@ def check_updates(
 
 
 # -- parts of the loop -------------------------------------------------------------------------------------------------
+
+
+def _differing(algorithm: Algorithm, here: World) -> list[dict[str, Any]]:
+    """For each rank but the first, what of its state is not that of rank 0, where it is told: pools, statistics."""
+    if here.size == 1:
+        return []
+    weights = {name for name, _ in algorithm.named_parameters(remove_duplicate=False)}
+    mine = {name: value for name, value in algorithm.state_dict().items() if name not in weights}
+    digests = {name: states.digest(value) for name, value in mine.items()}
+    first = here.told(digests)
+    differing = {
+        name: value.cpu() if isinstance(value, Tensor) else value
+        for name, value in mine.items()
+        if digests[name] != first.get(name)
+    }
+    return here.everyone(differing)[1:]
+
+
+def _own(state: dict[str, Any], path: Path, here: World, job: Job) -> dict[str, Any]:
+    """What a state holds for this rank only."""
+    before, others = state.get("world", 1), state.get("others", [])
+    if before == here.size:
+        return others[here.rank - 1] if here.rank else {}
+    lost = any(others)
+    job.warn(
+        f"{job.name}: {before} {_processes(before)} wrote {path}, and {here.size} {_processes(here.size)} now: the "
+        "order of the data stays, the bits do not" + ("; buffers that each had of its own are the first one's" * lost)
+    )
+    return {}
+
+
+def _processes(number: int) -> str:
+    return "process" if number == 1 else "processes"
 
 
 def _by_optimizer(updates: Iterable[Update], parameters: Mapping[str, list[nn.Parameter]]) -> dict[str, list[Any]]:

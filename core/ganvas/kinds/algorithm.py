@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Algorithm", "Embedding", "Preview", "Step", "Update", "flat", "grouped", "visible"]
 
+Drawn = TypeVar("Drawn", bound=Tensor | None)
+
 BLOCK = 64  # samples whose latents are drawn at once
 
 
@@ -30,9 +32,10 @@ class Step:
         index: iterations done before this one.
         repetition: which run of a repeated update this is.
         batch: named tensors; images are float (N, C, H, W) in [-1, 1], ``index`` says which samples they are.
-        size: samples per batch.
+        size: samples per batch, of this process's share where several train together.
         shared: a dict that lives for one iteration (pooled fakes, a forward that two updates use).
-        rng: a generator on the training device, seeded anew before each objective.
+        rng: a generator on the training device, seeded anew before each objective; in each process otherwise, where
+            several train together.
         device: where training runs.
         logging: whether scalars are read after this iteration; what is dear to compute is logged only then.
     """
@@ -48,6 +51,9 @@ class Step:
         draw: Callable[[str | None, int | None], dict[str, Tensor]],
         note_length: Callable[[], None],
         logging: bool = False,
+        common: torch.Generator | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.index = index
         self.repetition = 0
@@ -61,11 +67,12 @@ class Step:
         self._steps = steps
         self._draw = draw
         self._note_length = note_length
+        self._common, self._rank, self._ranks = common, rank, ranks
 
     @property
     def images(self) -> int:
-        """Images seen before this iteration."""
-        return self.index * self.size
+        """Images seen before this iteration, by all processes."""
+        return self.index * self.size * self._ranks
 
     @property
     def progress(self) -> float:
@@ -76,6 +83,26 @@ class Step:
     def draw(self, source: str | None = None, size: int | None = None) -> dict[str, Tensor]:
         """Another batch, from a named source of the dataset; each source has its own position."""
         return self._draw(source, size)
+
+    def sample(self, draw: Callable[[int, torch.Generator], Drawn], number: int) -> Drawn:
+        """Latents or conditions: ``number`` rows of what ``draw(number, rng)`` gives.
+
+        Where several processes train together, they draw for all of them and each takes its rows, those that belong to
+        its share of the batch. So a batch of a given size has the same latents, however many processes train on it.
+
+        Args:
+            draw: from a prior, such as ``generator.latents.sample``; rows, or None where there is nothing to draw.
+            number: as many as the batch has samples, or a multiple of it.
+        """
+        if self._ranks == 1:
+            return draw(number, self.rng)
+        assert self._common is not None
+        whole = draw(number * self._ranks, self._common)
+        if isinstance(whole, Tensor):
+            blocks = 1 if number % self.size else number // self.size
+            rows = whole.unflatten(0, (blocks, self._ranks, number // blocks))[:, self._rank].flatten(0, 1)
+            return rows  # type: ignore[return-value]
+        return whole
 
     def log(self, name: str, value: Tensor | float) -> None:
         """Logs a scalar; a tensor is read only at the next log point, so nothing waits for the device."""

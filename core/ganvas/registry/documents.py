@@ -112,7 +112,7 @@ def did_you_mean(word: str, words: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
-    if 0 < len(words) <= 24:
+    if 0 < len(words) <= 30:
         return f"; choose from {', '.join(sorted(words))}"
     return ""
 

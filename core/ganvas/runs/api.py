@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ganvas.engine.errors import ResourceError
+from ganvas.engine.parallel import world
 from ganvas.registry.documents import Mistakes, Node, Place
 from ganvas.registry.plugins import Host
 from ganvas.registry.table import components
@@ -108,7 +109,11 @@ def read(spec: str | Path, settings: Sequence[str] = (), overrides: Mapping[str,
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is an accelerator where there is one. Raises ``ResourceError`` for one that is not there."""
+    """``auto`` is an accelerator where there is one; several processes of one machine take one each.
+
+    Raises ``ResourceError`` for one that is not there.
+    """
+    here = world()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -118,6 +123,10 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ResourceError("no CUDA device is available here; use --device cpu")
+        if here.local_size > 1 and device.index is not None:
+            raise ResourceError(f"{here.local_size} processes cannot share {name}; use --device cuda, one for each")
+        if device.index is None and here.local_size > 1:
+            device, name = torch.device("cuda", here.local_rank), f"cuda:{here.local_rank}"
         if (device.index or 0) >= torch.cuda.device_count():
             raise ResourceError(f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA devices")
         device = torch.device("cuda", device.index or 0)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ganvas.engine.evaluation import TrainedStage
+from ganvas.engine.parallel import synchronise_batch_norm, world
 from ganvas.engine.training import check_updates
 from ganvas.kinds.algorithm import Algorithm, flat
 from ganvas.kinds.data import Data, MissingData
@@ -143,7 +144,12 @@ def _build(stage: StageSpec, data: Data, algorithms: dict[str, Algorithm], repor
                 f"{stage.algorithm.name!r} averages no network unless ema names some: {{half_life: N, networks: […]}}"
             )
             problems.append(Problem(_place(stage, "ema"), f"{path}.ema", message))
-        problems += _batch_size(builder, stage.settings.options["batch_size"])
+        problems += _batch_size(builder, stage, stage.settings.options["batch_size"])
+        if stage.settings.options["sync_batch_norm"]:
+            try:
+                synchronise_batch_norm(algorithm)
+            except ValueError as error:
+                problems.append(Problem(_place(stage, "sync_batch_norm"), f"{path}.sync_batch_norm", str(error)))
         problems += _metrics(stage, data, algorithm, builder, report)
         health = stage.settings.options["health"]
         if health is not None and hasattr(algorithm, "sample"):
@@ -204,15 +210,26 @@ def _needs(builder: Builder, algorithm: Algorithm, data: Data, stage: StageSpec)
         yield _lacks(stage.algorithm, lacking, data)
 
 
-def _batch_size(builder: Builder, size: int) -> Iterable[Problem]:
-    """Components that cannot train with batches of this size."""
+def _batch_size(builder: Builder, stage: StageSpec, size: int) -> Iterable[Problem]:
+    """Components that cannot train with batches of this size, or processes that cannot share them."""
+    ranks = world().size
+    if size % ranks:
+        below, above = size // ranks * ranks, (size // ranks + 1) * ranks
+        fitting = f"{below} and {above} do" if below else f"{above} does"
+        message = f"{ranks} processes cannot share a batch of {size} evenly; {fitting}"
+        yield Problem(_place(stage, "batch_size"), f"stages.{stage.name}.batch_size", message)
+        return
     for component, made in builder.built:
         check = getattr(made, "check_batch", None)
-        if callable(check):
+        if not callable(check):
+            continue
+        for count, of in {size: "", size // ranks: f" (for each of {ranks} processes)"}.items():
             try:
-                check(size)
+                check(count)
             except ValueError as error:
-                yield Problem(component.place, component.path, " ".join(str(error).split()))
+                said = " ".join(str(error).split()) + (of if count < size else "")
+                yield Problem(component.place, component.path, said)
+                break
 
 
 def _lacks(component: Component, field_name: str, data: Data) -> Problem:

@@ -7,10 +7,11 @@ import logging
 import math
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from torchvision.utils import save_image
 
 from ganvas.engine import states
 from ganvas.engine.average import Average
-from ganvas.engine.errors import BrokenState, ResourceError
+from ganvas.engine.checkpoints import Checkpoints
+from ganvas.engine.errors import BrokenState, RankLost, ResourceError
 from ganvas.engine.evaluation import TrainedStage, measure, portrait
 from ganvas.engine.health import Health, default_every
+from ganvas.engine.parallel import joined, synchronise_batch_norm, world
 from ganvas.engine.precision import has_bf16
 from ganvas.engine.training import Job, Progress, train
 from ganvas.kinds.algorithm import Algorithm, Preview, flat
@@ -77,6 +80,13 @@ class Reporter:
     def stage(self, name: str, progress: Progress):
         """Shows progress while a stage trains."""
         yield
+
+
+class Silent(Reporter):
+    """That of a process that trains together with others: rank 0 has said it."""
+
+    def warn(self, message: str) -> None:
+        pass
 
 
 @dataclass
@@ -206,8 +216,19 @@ def train_experiment(
     reporter: Reporter | None = None,
     fresh: Sequence[str] = (),
 ) -> dict[str, StageResult]:
-    """Checks, then trains every stage that is not trained yet. ``fresh``: stages to train anew, or ``all``."""
-    reporter = reporter or Reporter()
+    """Checks, then trains every stage that is not trained yet. ``fresh``: stages to train anew, or ``all``.
+
+    Under ``torchrun`` every process calls this, and all of them train together.
+    """
+    with joined(device) as here:
+        reporter = (reporter or Reporter()) if here.leads else Silent()
+        return _train_stages(experiment, runs, device, reporter, fresh)
+
+
+def _train_stages(
+    experiment: Experiment, runs: Path, device: torch.device, reporter: Reporter, fresh: Sequence[str]
+) -> dict[str, StageResult]:
+    here = world()
     session = Session(experiment, runs, device, reporter)
     _check_fresh(experiment, fresh)
     report = check_experiment(experiment, opened=session.trained)
@@ -218,6 +239,10 @@ def train_experiment(
     _check_runs_folder(runs)
     results: dict[str, StageResult] = {}
     for name, stage in experiment.stages.items():
+        if not here.leads:
+            results[name] = _followed(session, stage)
+            session.folders[name] = results[name].folder
+            continue
         results[name] = _stage(session, stage, anew=name in fresh or "all" in fresh)
         session.folders[name] = results[name].folder
         write_last(runs / experiment.name, {done: result.folder for done, result in results.items()})
@@ -300,10 +325,24 @@ def _stage(session: Session, stage: StageSpec, anew: bool) -> StageResult:
             registry=str(experiment.host.catalogue_file.parent) if experiment.host.catalogue_file else None,
         )
         reporter.say(f"{stage.name}: {folder.path}")
+        world().told(("trained", folder.path))
         metrics = _train(session, stage, folder)
     finally:
         lock.release()
     return StageResult(stage.name, folder.path, "trained", metrics)
+
+
+def _followed(session: Session, stage: StageSpec) -> StageResult:
+    """The same stage in a process that is not the first one, which says what becomes of it."""
+    status, path = world().told()
+    if not path.is_dir():
+        raise ResourceError(
+            f"there is no {path} on {socket.gethostname()}: all nodes must see the same runs folder, which --runs names"
+        )
+    folder = StageFolder.open(path)
+    if status == "trained":
+        _train(session, stage, folder)
+    return StageResult(stage.name, path, status, folder.metrics)
 
 
 def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mapping[str, str]) -> None:
@@ -341,6 +380,7 @@ def _begin(session: Session, stage: StageSpec, folder: StageFolder, parts: Mappi
 
 def _reuse(session: Session, stage: StageSpec, folder: StageFolder) -> StageResult:
     """A finished stage is used where it lies; what was not measured yet is measured now."""
+    world().told(("reused", folder.path))
     lacking = session.unmeasured(stage, folder)
     session.reporter.say(f"{stage.name}: trained already, in {folder.path}")
     folder.touch()
@@ -417,7 +457,7 @@ def _told(sampler: Component) -> str:
 
 
 def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str, Any]:
-    experiment, device, reporter = session.experiment, session.device, session.reporter
+    experiment, device, reporter, here = session.experiment, session.device, session.reporter, world()
     settings = stage.settings.options
     data = session.data(stage)
 
@@ -425,12 +465,40 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
     builder = Builder(stage.seed, session.trained)
     algorithm: Algorithm = builder.build(stage.algorithm, data)
     place(algorithm, device)
-    resuming = any(folder.checkpoints.glob("[0-9]*.safetensors"))
+    if settings["sync_batch_norm"]:
+        synchronise_batch_norm(algorithm)
+    resuming = here.told(any(folder.checkpoints.glob("[0-9]*.safetensors")))
     if not resuming:
         _prepare(builder, data, stage.seed, device)
         if settings["start"] is not None:
             source = session.opened(settings["start"]).algorithm
             start_from(algorithm.networks(), source, settings["start"].text)
+
+    cadence = settings["checkpoint"].every
+    progress = Progress()
+    job = Job(
+        name=stage.name,
+        algorithm=algorithm,
+        data=data,
+        optimizers=_optimizers(builder, stage, algorithm),
+        steps=settings["steps"],
+        batch_size=settings["batch_size"],
+        seed=stage.seed,
+        device=device,
+        folder=folder.checkpoints,
+        average=_average(stage, algorithm),
+        bf16=settings["precision"] == "bf16" and _has_bf16(stage, device, session.reporter.warn),
+        clip_gradients=settings["clip_gradients"],
+        log_every=settings["log_every"],
+        checkpoint_every=cadence if isinstance(cadence, int) else seconds(cadence),
+        keep=settings["checkpoint"].keep,
+        warn=reporter.warn,
+        progress=progress,
+    )
+    if not here.leads:
+        with _deterministic(experiment, device), _explaining(stage, folder):
+            train(job)
+        return {}
     spec_text = to_yaml(experiment.plain([stage.name]))
     folder.write_text("spec.yaml", spec_text)
     folder.write_text(
@@ -442,7 +510,6 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
     hooks = Hooks(experiment, builder, reporter.warn)
     evaluate = settings.get("evaluate")
     live = TrainedStage(stage.name, algorithm, data, device, stage.seed)
-    progress = Progress()
 
     def started(index: int) -> None:
         record.resumed_at, record.resumed_images = index, index * settings["batch_size"]
@@ -479,25 +546,10 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         progress.doing = ""
         return {f"metric/{name}": value["value"] for name, value in found.items()}
 
-    cadence = settings["checkpoint"].every
-    job = Job(
-        name=stage.name,
-        algorithm=algorithm,
-        data=data,
-        optimizers=_optimizers(builder, stage, algorithm),
-        steps=settings["steps"],
-        batch_size=settings["batch_size"],
-        seed=stage.seed,
-        device=device,
-        folder=folder.checkpoints,
-        average=_average(stage, algorithm),
-        bf16=settings["precision"] == "bf16" and _has_bf16(stage, device, reporter.warn),
-        clip_gradients=settings["clip_gradients"],
-        log_every=settings["log_every"],
+    job = replace(
+        job,
         pictures_every=settings["pictures_every"] or math.ceil(settings["steps"] / 8),
         evaluate_every=evaluate.every if evaluate is not None else None,
-        checkpoint_every=cadence if isinstance(cadence, int) else seconds(cadence),
-        keep=settings["checkpoint"].keep,
         health=_health(session, stage, algorithm, data),
         started=started,
         scalars=lambda index, images, values: hooks(
@@ -506,14 +558,9 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
         pictures=pictures,
         evaluate=measure_now,
         saved=lambda index, path: hooks("ganvas_checkpoint_saved", stage=record, index=index, path=path),
-        warn=reporter.warn,
-        progress=progress,
     )
-    try:
-        with reporter.stage(stage.name, progress), _deterministic(experiment, device):
-            outcome = train(job)
-    except BrokenState as error:
-        raise ResourceError(f"{error}; `--fresh {stage.name}` trains anew and keeps the old folder aside") from error
+    with _explaining(stage, folder), reporter.stage(stage.name, progress), _deterministic(experiment, device):
+        outcome = train(job)
 
     # Finished: the model first, then what it is worth.
     average = outcome.average
@@ -544,6 +591,18 @@ def _has_bf16(stage: StageSpec, device: torch.device, warn: Callable[[str], None
         return here
     warn(f"{stage.name}: this {device.type} has no bfloat16: precision: bf16 trains in float32 here")
     return here
+
+
+@contextmanager
+def _explaining(stage: StageSpec, folder: StageFolder):
+    """What ends a training, with what becomes of it."""
+    try:
+        yield
+    except BrokenState as error:
+        raise ResourceError(f"{error}; `--fresh {stage.name}` trains anew and keeps the old folder aside") from error
+    except RankLost as error:
+        state = Checkpoints(folder.checkpoints, keep=1).last()
+        raise RankLost(f"{stage.name}: {error}; {state}" if str(error) else "") from None
 
 
 def _prepare(builder: Builder, data: Data, seed: int, device: torch.device) -> None:

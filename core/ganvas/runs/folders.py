@@ -183,6 +183,8 @@ def environment(host: Host, device: Any, near: Path) -> dict[str, Any]:
     """Versions, git state, plugins and hardware."""
     import torch
 
+    from ganvas.engine.parallel import world
+
     packages = (
         "ganvas",
         "torch",
@@ -210,6 +212,7 @@ def environment(host: Host, device: Any, near: Path) -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": world().size,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -17,7 +17,7 @@ from ganvas.spec.validate import Component, GroupValue, StageReference
 __all__ = ["changes", "key_of", "key_parts", "sources"]
 
 # What the engine's options change in the weights; the others (evaluate, checkpoint, log_every) are not in the key.
-TRAINING = ("steps", "batch_size", "optimizers", "ema", "precision", "clip_gradients")
+TRAINING = ("steps", "batch_size", "optimizers", "ema", "precision", "clip_gradients", "sync_batch_norm")
 
 
 def key_parts(

@@ -126,6 +126,9 @@ class StageSettings(Group):
         clip_gradients: Annotated[
             float | None, Field(gt=0, description="largest norm of an update's gradient, or no limit")
         ] = None,
+        sync_batch_norm: Annotated[
+            bool, Field(description="statistics of batch norm over all processes that train together, not of each")
+        ] = False,
         evaluate: Annotated[Evaluate | None, Field(description="metrics, and when")] = None,
         checkpoint: Annotated[Checkpoint, Field(description="when the state is saved")] = MappingProxyType({}),  # type: ignore[assignment]
         health: Annotated[

@@ -107,8 +107,8 @@ class Gan(OneDuel):
             real = real.repeat(self.generator_fakes, 1, 1, 1)
             if condition_real is not None:
                 condition_real = condition_real.repeat(self.generator_fakes, *(1 for _ in condition_real.shape[1:]))
-        latents = generator.latents.sample(len(real), step.rng)
-        condition_fake = self._fake_conditions(condition_real, len(real), step.rng)
+        latents = step.sample(generator.latents.sample, len(real))
+        condition_fake = condition_real if self.fakes == "batch" else step.sample(self._fake_conditions, len(real))
         return Match(
             side,
             step,
@@ -120,9 +120,7 @@ class Gan(OneDuel):
             condition_fake=condition_fake,
         )
 
-    def _fake_conditions(self, real: Tensor | None, number: int, rng: torch.Generator) -> Tensor | None:
-        if self.fakes == "batch":
-            return real
+    def _fake_conditions(self, number: int, rng: torch.Generator) -> Tensor | None:
         if self.fakes == "sampled":
             return self.condition.sample(number, rng)
         classes = self.condition.shape[0]

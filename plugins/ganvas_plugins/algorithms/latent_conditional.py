@@ -122,7 +122,7 @@ class LatentConditional(OneDuel):
             step.shared["features"], step.shared["partners"] = features, partners(features)
         images, features, generator = step.batch["images"], step.shared["features"], self.duel.generator
         nearest = images[step.shared["partners"].nearest]
-        latents = generator.latents.sample(len(images), step.rng)
+        latents = step.sample(generator.latents.sample, len(images))
 
         def coupled() -> Generated:
             made = Generated.of(generator(latents, features))

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Augmentation, Critique
+from ganvas import Augmentation, Critique, gather
 
 
 class Adaptive(Augmentation):
@@ -61,7 +61,7 @@ class Adaptive(Augmentation):
 
     @torch.no_grad()
     def observe(self, real: Critique) -> None:
-        signs = real.scores.float().sign()
+        signs = gather(real.scores.float().sign())
         if self.target is not None:
             # Nothing here waits for the device.
             self.signs += signs.flatten(1).mean(1).sum() if signs.dim() > 1 else signs.sum()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Backbone, Encoder, Terms
+from ganvas import Backbone, Encoder, Terms, gather
 from ganvas_plugins.encoders.parts import full_precision, needs_others, perceptron
 
 
@@ -75,7 +75,7 @@ class BarlowTwins(Encoder):
     def objective(self, *views: Tensor) -> Terms:
         features = [self.backbone(view) for view in views]
         self.embeddings = torch.cat(features).detach()
-        correlation = cross_correlation(*(self.projector(feature) for feature in features))
+        correlation = cross_correlation(*(gather(self.projector(feature)) for feature in features))
         diagonal = correlation.diagonal()
         return {
             "invariance": (1 - diagonal).square().sum(),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Backbone, Data, Encoder, Terms
+from ganvas import Backbone, Data, Encoder, Terms, gather
 from ganvas_plugins.encoders.parts import check_backbone, full_precision
 
 SMALL = 64  # images with a shorter side below this many pixels are cut into fewer patches
@@ -115,7 +115,7 @@ class Cpc(Encoder):
         losses = []
         for ahead, predictor in enumerate(self.predictors, start=1):
             predictions, targets = predictor(contexts[:, :, :-ahead]), features[:, :, ahead:]
-            losses.append(info_nce(*(part.movedim(1, 3).flatten(0, 2) for part in (predictions, targets))))
+            losses.append(info_nce(*(gather(part.movedim(1, 3).flatten(0, 2)) for part in (predictions, targets))))
         return {"info-nce": torch.stack(losses).mean()}
 
     def encode(self, images: Tensor) -> Tensor:

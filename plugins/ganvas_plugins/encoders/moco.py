@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Backbone, Data, Encoder, Progress, Scheduled, Terms
+from ganvas import Backbone, Data, Encoder, Progress, Scheduled, Terms, gather
 from ganvas_plugins.encoders.parts import Target, check_backbone, full_precision
 
 
@@ -97,8 +97,9 @@ class Moco(Encoder):
         features = self.backbone(first)
         self.embeddings = features.detach()
         queries = F.normalize(self.projector(features), dim=1)
-        self._keys = F.normalize(self.target(second), dim=1)
-        return {"info-nce": info_nce(queries, self._keys, self.queue, self.temperature)}
+        keys = F.normalize(self.target(second), dim=1)
+        self._keys = gather(keys)
+        return {"info-nce": info_nce(queries, keys, self.queue, self.temperature)}
 
     def after_update(self, progress: Progress) -> None:
         self.target.follow(nn.Sequential(self.backbone, self.projector), self.momentum.at(progress))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ganvas import Backbone, Encoder, Terms
+from ganvas import Backbone, Encoder, Terms, gather
 from ganvas_plugins.encoders.parts import full_precision, needs_others
 
 
@@ -71,7 +71,8 @@ class Simclr(Encoder):
     def objective(self, *views: Tensor) -> Terms:
         features = self.backbone(torch.cat(views))
         self.embeddings = features.detach()
-        return {"nt-xent": nt_xent(*self.projector(features).chunk(2), self.temperature)}
+        first, second = self.projector(features).chunk(2)
+        return {"nt-xent": nt_xent(gather(first), gather(second), self.temperature)}
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)

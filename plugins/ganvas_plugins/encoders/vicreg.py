@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Backbone, Encoder, Terms
+from ganvas import Backbone, Encoder, Terms, gather
 from ganvas_plugins.encoders.parts import full_precision, needs_others, perceptron
 
 
@@ -87,7 +87,7 @@ class Vicreg(Encoder):
     def objective(self, *views: Tensor) -> Terms:
         features = [self.backbone(view) for view in views]
         self.embeddings = torch.cat(features).detach()
-        first, second = (self.projector(feature) for feature in features)
+        first, second = (gather(self.projector(feature)) for feature in features)
         terms = {"invariance": invariance, "variance": variance, "covariance": covariance}
         return {name: self.weights[name] * term(first, second) for name, term in terms.items()}
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from ganvas import Generator, Latents
+from ganvas import Generator, Latents, gather
 from ganvas_plugins.equalised import ScaledLeakyReLU, equalise, pixel_norm
 from ganvas_plugins.layers import halvings
 from ganvas_plugins.resampling import Filter
@@ -93,7 +93,8 @@ class StyleGan2(Generator):
         if not self.training:
             return styles[:, None].expand(-1, self.number, -1)
         with torch.no_grad():
-            self.mean_style.lerp_(styles.detach().float().mean(0), 1 - self.average_decay)
+            mean = gather(styles.detach().float()).mean(0)
+            self.mean_style.lerp_(mean, 1 - self.average_decay)
         if self.mixing == 0:
             return styles[:, None].expand(-1, self.number, -1)
         others = self._map(torch.randn_like(latents), condition)

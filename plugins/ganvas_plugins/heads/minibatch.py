@@ -14,7 +14,8 @@ __all__ = ["MinibatchHead"]
 class MinibatchHead(WrappingHead):
     """Widens the features of every sample by statistics of its batch, and hands them to another head.
 
-    On maps the statistics stand at every place alike. Reals and fakes are judged in batches of their own.
+    On maps the statistics stand at every place alike. Reals and fakes are judged in batches of their own; where several
+    processes train together, each judges its share of them by itself.
     """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ganvas import Critique, Head, Match, Scheduled, Segment, Terms, Use
+from ganvas import Critique, Head, Match, Scheduled, Segment, Terms, Use, gather
 from ganvas_plugins.heads.parts import WrappingHead, numbers_of, pooled, wide
 
 __all__ = ["SimilarityHead"]
@@ -75,8 +75,8 @@ class SimilarityHead(WrappingHead):
         else:
             which, condition, weight = "fake", match.condition_fake, self.generator_weight
         assert condition is not None
-        condition = wide(condition.flatten(1))
-        embeddings = match.critique(which).embeddings
+        condition = gather(wide(condition.flatten(1)))
+        embeddings = gather(match.critique(which).embeddings)
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, proxies = normalize(wide(embeddings), dim=1), normalize(self.proxies(condition), dim=1)
             alike = (condition[:, None] == condition[None]).all(-1)

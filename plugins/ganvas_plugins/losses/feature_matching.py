@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Critique, Loss, Terms, Use
+from ganvas import Critique, Loss, Terms, Use, gather
 from ganvas_plugins.losses.wrapping import WrappingLoss, named
 
 
@@ -80,4 +80,5 @@ class FeatureMatching(WrappingLoss):
 
 def _mean(features: Tensor) -> Tensor:
     """Over the batch, in float32 at least: the difference of two means is small beside them."""
-    return features.mean(0, dtype=torch.promote_types(features.dtype, torch.float32))
+    mean = features.mean(0, dtype=torch.promote_types(features.dtype, torch.float32))
+    return gather(mean[None]).mean(0)

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from ganvas import Critique, Loss
+from ganvas import Critique, Loss, gather
 
 # f of how far a score lies above what it is compared with.
 BASES = {
@@ -62,7 +62,7 @@ class Relativistic(Loss):
     def _above(self, first: Tensor, second: Tensor) -> Tensor:
         """What it costs that the first scores do not lie above the second."""
         if self.average:
-            cost = self.base(first - second.mean()).mean() + self.base(first.mean() - second).mean()
+            cost = self.base(first - gather(second).mean()).mean() + self.base(gather(first).mean() - second).mean()
         else:
             cost = self.base(first - second).mean()
         return self.factor * cost

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Duel, Match, Regularizer, Scheduled
+from ganvas import Duel, Match, Regularizer, Scheduled, gather
 
 
 class LeCam(Regularizer):
@@ -49,7 +49,7 @@ class LeCam(Regularizer):
 
     def penalty(self, match: Match) -> Tensor | None:
         real, fake = match.critique("real").scores, match.critique("fake").scores
-        self._track(real.detach().mean(), fake.detach().mean())
+        self._track(gather(real.detach()).mean(), gather(fake.detach()).mean())
         if match.step.index < self.start:
             return None
         above, below = real - self.fake, self.real - fake

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Duel, Match, Regularizer, Scheduled
+from ganvas import Duel, Match, Regularizer, Scheduled, gather
 from ganvas_plugins.regularizers.parts import require_latents
 
 
@@ -42,8 +42,13 @@ class ModeSeeking(Regularizer):
         self.eps = eps
 
     def penalty(self, match: Match) -> Tensor:
-        others = match.duel.generator.latents.sample(len(match.latents), match.step.rng)
-        moved = (match.generate(others).float() - match.fake.float()).abs().mean()
+        others = match.step.sample(match.duel.generator.latents.sample, len(match.latents))
+        moved = _mean(match.generate(others).float() - match.fake.float())
         # The fraction turned over: latents that happen to be alike make no division by zero.
-        distance = (others - match.latents).abs().mean()
+        distance = _mean(others - match.latents)
         return distance / (moved + self.eps * distance)
+
+
+def _mean(differences: Tensor) -> Tensor:
+    """The mean absolute difference, over the batch of all processes."""
+    return gather(differences.abs().mean()[None]).mean()

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ganvas import Duel, Generator, Match, Regularizer, Scheduled
+from ganvas import Duel, Generator, Match, Regularizer, Scheduled, gather
 
 
 class PathLength(Regularizer):
@@ -63,7 +63,7 @@ class PathLength(Regularizer):
             samples = generator.synthesize(styles)
             lengths = path_lengths(samples, styles, match.step.rng)
         with torch.no_grad():
-            self.mean_length.lerp_(lengths.mean(), self.decay)
+            self.mean_length.lerp_(gather(lengths).mean(), self.decay)
         return (lengths - self.mean_length).square().mean()
 
 

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 
 def train(spec: str, runs: str, moment: dict[str, Any] | None, overrides: dict[str, Any] | None = None) -> None:
-    """Trains; ``moment`` says when to die.
+    """Trains; ``moment`` says when to die."""
+    torch.set_num_threads(1)
+    import ganvas
 
-    ``{"draw": n}``: inside the iteration that draws the n-th batch of this process;
+    arm(moment)
+    ganvas.train(spec, runs=runs, overrides=overrides, device="cpu")
+
+
+def arm(moment: Mapping[str, Any] | None) -> None:
+    """Lets this process die at a moment.
+
+    ``{"draw": n}``: inside the iteration that draws the n-th batch of this process; ``"signal"`` beside it is sent
+    instead, and the process lives on;
     ``{"write": n, "where": "half" | "before" | "after"}``: at the n-th file that is written atomically, with half of it
     on the disk, before it is renamed, or right after.
     """
-    import torch
-
-    torch.set_num_threads(1)
-    import ganvas
     from ganvas.engine import batches, states
 
     counts = {"draw": 0, "write": 0}
     moment = moment or {}
 
     def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), moment.get("signal", signal.SIGKILL))
 
     draw, write = batches.Batches.draw, states.write_atomically
 
@@ -53,4 +62,22 @@ def train(spec: str, runs: str, moment: dict[str, Any] | None, overrides: dict[s
 
     batches.Batches.draw = counted_draw  # type: ignore[method-assign]
     states.write_atomically = counted_write
-    ganvas.train(spec, runs=runs, overrides=overrides, device="cpu")
+
+
+def assert_same(one: object, other: object, path: str = "") -> None:
+    """Equal to the bit, all the way down."""
+    if isinstance(one, torch.Tensor):
+        assert isinstance(other, torch.Tensor), path
+        assert one.dtype == other.dtype, path
+        assert torch.equal(one, other), f"{path} differs"
+    elif isinstance(one, dict):
+        assert isinstance(other, dict), path
+        assert list(one) == list(other), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path  # type: ignore[arg-type]
+        for index, (a, b) in enumerate(zip(one, other)):  # type: ignore[call-overload]
+            assert_same(a, b, f"{path}[{index}]")
+    else:
+        assert one == other, f"{path}: {one} != {other}"

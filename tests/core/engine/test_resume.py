@@ -19,6 +19,7 @@ from ganvas.registry.plugins import Host
 
 sys.path.insert(0, str(Path(__file__).parent))
 import killing
+from killing import assert_same
 
 # A server that has imported torch already forks children in no time; no thread of torch's runs in it, so that is safe.
 processes = multiprocessing.get_context("forkserver")
@@ -212,25 +213,6 @@ def events(folder: Path) -> dict[str, list]:
     accumulator.Reload()
     tags = [tag for tag in accumulator.Tags()["scalars"] if not tag.startswith("time/")]
     return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags}
-
-
-def assert_same(one: object, other: object, path: str = "") -> None:
-    """Equal to the bit, all the way down."""
-    if isinstance(one, torch.Tensor):
-        assert isinstance(other, torch.Tensor), path
-        assert one.dtype == other.dtype, path
-        assert torch.equal(one, other), f"{path} differs"
-    elif isinstance(one, dict):
-        assert isinstance(other, dict), path
-        assert list(one) == list(other), path
-        for key in one:
-            assert_same(one[key], other[key], f"{path}.{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), path  # type: ignore[arg-type]
-        for index, (a, b) in enumerate(zip(one, other)):  # type: ignore[call-overload]
-            assert_same(a, b, f"{path}[{index}]")
-    else:
-        assert one == other, f"{path}: {one} != {other}"
 
 
 @pytest.fixture(

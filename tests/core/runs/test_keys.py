@@ -58,6 +58,7 @@ STAGE = {
     "ema": ("100", True),
     "precision": ("bf16", True),
     "clip_gradients": ("1", True),
+    "sync_batch_norm": ("true", True),
     "seed": ("1", True),
     "dataset": ("{use: mnist-5k}", True),
     "start": ("other", True),
