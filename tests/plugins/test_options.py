@@ -26,7 +26,7 @@ from ganvas.registry.signature import options_of
 from ganvas.runs import experiment as training
 from ganvas.runs.api import read
 from ganvas.runs.folders import to_yaml
-from ganvas.spec.stage import Checkpoint, Ema, Evaluate, ExperimentSettings, StageSettings
+from ganvas.spec.stage import Checkpoint, Ema, Evaluate, ExperimentSettings, Health, StageSettings
 from ganvas.spec.validate import Component, GroupValue, Validator, plain_value
 from ganvas_plugins.extractors.inception import fid_inception
 
@@ -574,6 +574,8 @@ CASES: dict[str, dict[str, Any]] = {
                 "ema": 100,
                 "clip_gradients": 1.0,
                 "checkpoint": {"every": 1, "keep": 1},
+                "health": {"every": 1, "samples": 20, "extractor": {"use": "random", "width": 8, "side": 16}},
+                "sync_batch_norm": True,
                 "pictures_every": 1,
             }
         },
@@ -1137,7 +1139,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
 
 SLOW = ("fid over Inception's features", "fid over ImageNet's features", "alexnet")
 
-GROUPS = {group.__name__: group for group in (ExperimentSettings, StageSettings, Ema, Evaluate, Checkpoint)}
+GROUPS = {group.__name__: group for group in (ExperimentSettings, StageSettings, Ema, Evaluate, Checkpoint, Health)}
 
 
 @pytest.fixture(scope="session")

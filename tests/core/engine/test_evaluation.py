@@ -146,12 +146,12 @@ class Pictured(Metric):
 
 def test_pictures_come_with_the_numbers() -> None:
     stage = staged(Numbers())
-    found, pictures, failures = measure(stage, [Pictured(stage.data, 0.5)], None, averaged=False)
+    found, pictures, failures = measure(stage, [Pictured(stage.data, 0.5)], None)
     assert found["pictured"]["value"] == 0.5
     assert pictures["pictured"].images.item() == 0.5
-    assert failures == []
-    assert measure(stage, [Pictured(stage.data, None)], None, averaged=False) == (
+    assert failures == {}
+    assert measure(stage, [Pictured(stage.data, None)], None) == (
         {},
         {},
-        ["the metric 'pictured' was not measured: there is nothing"],
+        {0: "the metric 'pictured' was not measured: there is nothing"},
     )
