@@ -98,16 +98,19 @@ def test_a_new_metric_is_measured_in_the_same_folder(trained: ganvas.Run, tmp_pa
 
 
 def test_a_folder_of_the_samples_has_the_numbers_of_the_samples(trained: ganvas.Run, tmp_path: Path) -> None:
-    images = trained["gan"].fakes(30)[0]
-    write_images(tmp_path / "images", images)
-    run = measured(tmp_path, "of: ./images, metrics: [{use: fid, extractor: random, samples: 30}]", trained)
-    folder, stage = run.metrics("measured")["fid@random"], trained.metrics("gan")["fid@random"]
+    write_images(tmp_path / "images", trained["gan"].fakes(30)[0])
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        SPEC + "  measured: {use: evaluation, of: ./images, metrics: [{use: fid, extractor: random, samples: 30}]}\n"
+    )
+    run = ganvas.train(spec, runs=tmp_path / "runs")
+    folder, stage = run.metrics("measured")["fid@random"], run.metrics("gan")["fid@random"]
     assert folder["value"] == pytest.approx(stage["value"], rel=1e-6)  # the extractor sees 8 bits of either
     unlike = {name for name, value in stage["protocol"].items() if folder["protocol"][name] != value}
     assert unlike == {"average"}
     assert folder["protocol"]["average"] is None
     # What nobody knows contradicts nothing: both stand in one column.
-    runs, _ = gather([str(run.folders["measured"]), str(trained.folders["gan"])], (), Path())
+    runs, _ = gather([str(run.folders["measured"]), str(run.folders["gan"])], (), Path())
     (column,) = [column for column in tabulate(runs).columns if column.name.startswith("fid")]
     assert column.name == "fid@random"
 

@@ -14,7 +14,8 @@ def test_features_are_those_of_the_extractor():
     images = torch.randint(0, 256, (1, 3, 224, 224), generator=torch.Generator().manual_seed(0)) / 127.5 - 1
     backbone = EfficientNetLite0((3, 224, 224)).eval()
     with torch.no_grad():
-        assert torch.equal(backbone(images), Extractor()(images))
+        expected = Extractor()(images)  # whose batch norms became parts of convolutions
+        torch.testing.assert_close(backbone(images), expected, rtol=1e-4, atol=1e-5 * float(expected.max()))
     assert backbone.features == 1280
     assert backbone.layers == ("stage0", "stage1", "stage2", "stage3", "stage4")
 

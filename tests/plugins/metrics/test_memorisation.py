@@ -110,10 +110,10 @@ def test_pictures_lie_with_the_samples(tmp_path):
     (tmp_path / "spec.yaml").write_text(SPEC)
     run = ganvas.train(tmp_path / "spec.yaml", runs=tmp_path / "runs", device="cpu")
     folder = run.folders["gan"] / "samples"
-    names = [f"memorisation@random-{index:09d}.png" for index in (1, 2)]
+    names = [f"memorisation@random-8-{index:09d}.png" for index in (1, 2)]
     assert [path.name for path in sorted(folder.glob("memorisation*"))] == names
     (folder / names[1]).unlink()
     asked = "{use: memorisation, extractor: {use: random, width: 8, side: 8}, samples: 20}"
     _, found = evaluate_run(str(run.folders["gan"]), None, [asked], [], tmp_path, "cpu", lambda line: None)
-    assert found["memorisation@random.nearer"]["value"] == run.metrics("gan")["memorisation@random.nearer"]["value"]
+    assert found["memorisation@random-8.nearer"]["value"] == run.metrics("gan")["memorisation@random-8.nearer"]["value"]
     assert (folder / names[1]).is_file()
