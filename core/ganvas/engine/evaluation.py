@@ -13,8 +13,8 @@ import ganvas
 from ganvas.engine.average import Average
 from ganvas.engine.exploration import Exploration
 from ganvas.engine.memory import keep_freed_memory
+from ganvas.engine.modules import evaluating
 from ganvas.engine.randomness import Randomness
-from ganvas.engine.training import evaluating
 from ganvas.kinds.algorithm import Algorithm, Preview
 from ganvas.kinds.data import Data, MissingData, evenly
 from ganvas.kinds.evaluation import Encoded, Measurement, Metric, Sampler

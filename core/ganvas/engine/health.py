@@ -28,8 +28,8 @@ from ganvas.engine.findings import (
     findings,
     variety,
 )
+from ganvas.engine.modules import evaluating, norm
 from ganvas.engine.randomness import Randomness
-from ganvas.engine.training import evaluating, norm
 from ganvas.kinds.algorithm import Algorithm, Step, flat
 from ganvas.kinds.data import Data, evenly
 from ganvas.kinds.duel import Match

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from ganvas.engine.average import Average
 from ganvas.engine.batches import Batches
 from ganvas.engine.checkpoints import Checkpoints
 from ganvas.engine.errors import BrokenState, Stopped
+from ganvas.engine.health import Health
 from ganvas.engine.memory import keep_freed_memory
+from ganvas.engine.modules import evaluating, norm
 from ganvas.engine.parallel import World, world
 from ganvas.engine.randomness import Randomness
 from ganvas.engine.scalars import Clock, Log
@@ -28,10 +30,7 @@ from ganvas.kinds.data import Data
 from ganvas.kinds.optimizer import Optimizer
 from ganvas.kinds.options import Scheduled
 
-if TYPE_CHECKING:
-    from ganvas.engine.health import Health
-
-__all__ = ["Job", "Outcome", "Progress", "check_updates", "evaluating", "norm", "train"]
+__all__ = ["Job", "Outcome", "Progress", "check_updates", "train"]
 
 
 @dataclass
@@ -436,15 +435,6 @@ def _sum(terms: Mapping[str, Tensor]) -> Tensor:
     return total
 
 
-@torch.no_grad()
-def norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all their numbers together; 0 of none."""
-    if not tensors:
-        return torch.zeros(())
-    norms = torch._foreach_norm(list(tensors))  # pyright: ignore[reportPrivateImportUsage]
-    return torch.linalg.vector_norm(torch.stack(norms))
-
-
 def _check_gradients(update: Update, networks: Mapping[str, nn.Module]) -> None:
     for name in update.trains:
         own = list(networks[name].parameters())
@@ -475,18 +465,3 @@ def _pictures(job: Job, average: Average | None, batches: Batches, index: int) -
     job.progress.doing = ""
     if previews:
         job.pictures(index, index * job.batch_size, previews)
-
-
-class evaluating:
-    """Eval mode inside, each module's own mode afterwards."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.modes = [(inner, inner.training) for inner in module.modules()]
-        self.module = module
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *exception: object) -> None:
-        for inner, mode in self.modes:
-            inner.training = mode

@@ -587,10 +587,10 @@ def _train(session: Session, stage: StageSpec, folder: StageFolder) -> dict[str,
 
 
 def _has_bf16(stage: StageSpec, device: torch.device, warn: Callable[[str], None]) -> bool:
-    if here := has_bf16(device):
-        return here
+    if has_bf16(device):
+        return True
     warn(f"{stage.name}: this {device.type} has no bfloat16: precision: bf16 trains in float32 here")
-    return here
+    return False
 
 
 @contextmanager
